@@ -106,7 +106,7 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
     "clean_changes": Introduction(
         "Clean changes",
         "Real gates of a small project between two commits that differ only in words, built and installed separately: "
-        "how many pass, fail or end inconclusive, and how long a gate takes. In the first three cases, all six metrics are "
+        "how many pass, fail or end inconclusive, and how long a gate takes. In the first four cases, all six metrics are "
         "measured; in the others, the proof of unchanged code is on, and the second commit makes one harmless edit. "
         "`python -m experiments.clean_changes` runs these gates.",
     ),

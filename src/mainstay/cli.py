@@ -229,6 +229,7 @@ Exit status:
     1  fail, a task is missing, or the candidate's results cannot be judged
     2  wrong usage: a missing file, no margin, or several filters to choose from
     3  inconclusive, or an implausible gain that nobody has acknowledged
+       (the setting inconclusive may change 3 to 1, and to 0 for undecided tasks)
     4  a file is damaged, the baseline's results cannot be judged, or nothing was judged
 """
 

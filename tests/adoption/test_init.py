@@ -284,6 +284,7 @@ def is_gated(root, folder, capsys, environments):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "the baseline gates nothing" in " ".join(done.stdout.split())
     assert "are new and judged from the next change on" in " ".join(done.stdout.split())
+    assert "how sure: nothing was judged: all metrics are new" in " ".join(done.stdout.split())
     return project.latest_run()
 
 

@@ -23,10 +23,12 @@ COPIER = """
 _subdirectory: template
 _answers_file: .copier-answers.yml
 _templates_suffix: .jinja
-_skip_if_exists: [README.md, "**/pyproject.toml", "**/src/**"]
+_skip_if_exists: [README.md, "**/pyproject.toml", "**/benchmarks/*", "**/src/**"]
 name: { type: str, validator: "{% if not name %}a name is needed{% endif %}" }
 kind: { type: str, choices: [library, monorepo], default: library }
 repository: { type: str, default: OWNER/NAME }
+code: { type: str, default: src/plank }
+example: { type: bool, default: true }
 mainstay: { type: str, default: mainstay/mainstay }
 python: { type: str, default: "3.11" }
 folder: { type: str, when: false, default: "{% if kind == 'monorepo' %}packages/{{ name }}{% else %}.{% endif %}" }
@@ -81,12 +83,14 @@ TEMPLATE = {
     "template/README.md.jinja": "# {{ name }} of {{ repository }}, for Python {{ python }}\n",
     "template/noxfile.py.jinja": "#!/usr/bin/env python\n",
     "template/{{ folder }}/pyproject.toml.jinja": PYPROJECT,
-    "template/{{ folder }}/src/plank/__init__.py.jinja": "",
-    "template/{{ folder }}/benchmarks/test_gate.py.jinja": "def test_speed(benchmark):\n    benchmark(sum, [1])\n",
+    "template/{{ folder }}/{% if example and not code.endswith('.py') %}{{ code }}{% endif %}/__init__.py.jinja": "",
+    "template/{{ folder }}/{% if example %}benchmarks{% endif %}/test_gate.py.jinja": "def test_speed(benchmark):\n    benchmark(sum, [1])\n",
 }
 """A template that is quick to render, with one file of each kind."""
 
 NO_PACKAGE_YET = {"README.md": "# Ours\n"}
+
+ONE_OF_SEVERAL = {"packages/plank/setup.py": LAYOUTS["setup.py"]["setup.py"], "packages/plank/plank/__init__.py": ""}
 
 
 @pytest.fixture
@@ -108,6 +112,10 @@ def git(folder, *arguments):
 
 def scaffolded(root, template, capsys, *options):
     return init(root, capsys, "--yes", "--no-gate", "--scaffold", "--scaffold-from", str(template), *options)
+
+
+def as_options(*answers):
+    return [word for answer in answers for word in ("--answer", answer)]
 
 
 def test_a_new_project_has_scaffold_and_gate_and_nothing_is_added_to_them(make_repository, template, capsys):
@@ -149,6 +157,79 @@ def test_a_project_with_code_gets_no_example_and_keeps_its_own(make_repository, 
         assert found["tool"].keys() == {"mypy", "ruff", "mainstay"}
         assert found["tool"]["ruff"] == {"line-length": 120, "lint": {"extend-select": ["D"]}}
         assert found["tool"]["mainstay"] == {"workloads": "benchmarks"}
+
+
+@pytest.mark.parametrize(
+    ("files", "answers", "pyproject"),
+    [
+        pytest.param(LAYOUTS["setup.py"], [], "pyproject.toml", id="setup.py"),
+        pytest.param(LAYOUTS["scripts"], [], "pyproject.toml", id="scripts"),
+        pytest.param(ONE_OF_SEVERAL, ["kind=monorepo", "code=plank"], "packages/plank/pyproject.toml", id="monorepo"),
+    ],
+)
+def test_code_without_a_pyproject_is_built_as_before(make_repository, template, capsys, files, answers, pyproject):
+    root = make_repository(files)
+
+    status, out, err = scaffolded(root, template, capsys, *as_options("name=plank", *answers))
+
+    assert status == 0, out + err
+    found = tomllib.loads((root / pyproject).read_text())
+    assert found.keys() == {"dependency-groups", "tool"}
+    assert found["dependency-groups"].keys() == {"benchmarks", "lint"}
+    assert found["tool"].keys() == {"mainstay", "mypy", "ruff"}
+    assert ("nothing says how it is built" in out) is (files is LAYOUTS["scripts"])
+
+
+@pytest.mark.parametrize(
+    ("files", "code"),
+    [
+        pytest.param(LAYOUTS["hatch"], "src/plank", id="src"),
+        pytest.param(LAYOUTS["flit"], "plank", id="flat"),
+        pytest.param(LAYOUTS["scripts"], "plank.py", id="module"),
+        pytest.param({"pyproject.toml": '[project]\nname = "plank"\n', "lib/plank.py": ""}, "lib/plank.py", id="lib"),
+        pytest.param({"pyproject.toml": '[project]\nname = "scikit-plank"\n', "skplank/__init__.py": ""}, "skplank", id="name"),
+        pytest.param(NO_PACKAGE_YET | {"noxfile.py": "#!/usr/bin/env python\n"}, "src/plank", id="none-yet"),
+    ],
+)  # fmt: skip
+def test_the_sessions_look_for_the_code_where_it_is(make_repository, template, capsys, files, code):
+    root = make_repository(files)
+
+    status, out, err = scaffolded(root, template, capsys, *as_options("name=any"))
+
+    assert status == 0, out + err
+    assert f"code: {code}\n" in (root / ".copier-answers.yml").read_text()
+    assert (root / code).exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "answers", "code"),
+    [
+        pytest.param(LAYOUTS["hatch"], ["kind=library", "code=plank"], "src/plank", id="answered-wrongly"),
+        pytest.param(ONE_OF_SEVERAL, ["kind=monorepo"], "plank", id="monorepo"),
+    ],
+)
+def test_code_in_another_place_is_named_and_nothing_is_written(make_repository, template, capsys, files, answers, code):
+    root = make_repository(files)
+    before = contents(root)
+
+    status, _, err = scaffolded(root, template, capsys, *as_options("name=plank", *answers))
+
+    assert (status, contents(root)) == (2, before)
+    assert "would look for the code in" in err
+    assert f"next: say where it is: --answer code={code}\n" in err
+    status, out, err = scaffolded(root, template, capsys, *as_options("name=plank", answers[0], f"code={code}"))
+    assert status == 0, out + err
+
+
+@pytest.mark.parametrize("required", [">=3.13", "~=3.13", "== 3.13.*"])
+def test_the_oldest_python_follows_from_the_project(make_repository, template, capsys, required):
+    files = {"pyproject.toml": f'[project]\nname = "plank"\nrequires-python = "{required}"\n', "plank.py": ""}
+    root = make_repository(files)
+
+    status, out, err = scaffolded(root, template, capsys)
+
+    assert status == 0, out + err
+    assert "python: '3.13'\n" in (root / ".copier-answers.yml").read_text()
 
 
 @pytest.mark.parametrize("files", [LAYOUTS["hatch"], NO_PACKAGE_YET], ids=["code", "new"])
@@ -263,7 +344,8 @@ def test_a_person_on_a_terminal_is_asked_what_was_not_answered(
     before = contents(root)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr(click, "confirm", lambda question: answered)
-    answers = {"name": "plank", "kind": "library", "repository": "a/b", "mainstay": "o/mainstay", "python": "3.11"}
+    answers = {"name": "plank", "kind": "library", "repository": "a/b", "code": "src/plank", "example": "no"}
+    answers |= {"mainstay": "o/mainstay", "python": "3.11"}
     given = [word for key, value in answers.items() for word in ("--answer", f"{key}={value}") if answered]
 
     status, _, err = init(root, capsys, "--no-gate", "--scaffold", "--scaffold-from", str(template), *given)
@@ -286,12 +368,12 @@ def test_a_folder_without_git_is_explained(tmp_path, template, capsys):
 
 
 def test_a_file_where_the_scaffold_has_a_folder_is_named(make_repository, template, capsys):
-    root = make_repository({"plank.py": "", "benchmarks": "a file"})
+    root = make_repository({"plank.py": "", ".github": "a file"})
     before = contents(root)
 
     status, _, err = scaffolded(root, template, capsys)
 
-    assert (status, "File exists: 'benchmarks'" in err) == (2, True), err
+    assert (status, "File exists: '.github'" in err) == (2, True), err
     assert contents(root) == before
 
 

@@ -3,6 +3,7 @@
 import os
 import sys
 import textwrap
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +21,7 @@ from mainstay.records.trials import Side
 from mainstay.revisions.environments import SubjectEnvironment
 from mainstay.revisions.workspace import Prepared, Seals
 from mainstay.workers.collecting import Collection
+from mainstay.workers.fork_server import fork_servers
 from mainstay.workers.process import WorkerSpec
 from tests.commands.two_trees import WORKLOAD, workloads_of
 
@@ -44,7 +46,16 @@ def decide(place):
             file.write_text(textwrap.dedent(text))
 
     def decide(
-        baseline, candidate, *, workload=WORKLOAD, workloads=None, seconds=400.0, startup=None, proof="unchanged"
+        baseline,
+        candidate,
+        *,
+        workload=WORKLOAD,
+        workloads=None,
+        seconds=400.0,
+        startup=None,
+        proof="unchanged",
+        preload=(),
+        wheel_folder="",
     ):
         write("base", {"subject/__init__.py": "", **baseline})
         write("cand", {"subject/__init__.py": "", **candidate})
@@ -89,7 +100,10 @@ def decide(place):
         )
         found = Collection(workloads=workloads or workloads_of(test_speed=(INTERLEAVED, "call_time")))
         everything = {**baseline, **candidate}
-        differing = [name for name in everything if baseline.get(name) != candidate.get(name)]
-        return prove_reworded(session, harness, plan_agenda(Collected(found, found)), differing)
+        differing = [f"{wheel_folder}{name}" for name in everything if baseline.get(name) != candidate.get(name)]
+        with fork_servers(specs, preload) as servers:
+            launchers = {side: server.start for side, server in servers.items()}
+            agenda = plan_agenda(Collected(found, found))
+            return prove_reworded(session, replace(harness, launchers=launchers), agenda, differing)
 
     return decide

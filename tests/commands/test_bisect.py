@@ -1,4 +1,5 @@
 import random
+import subprocess
 from dataclasses import replace
 from unittest.mock import Mock
 
@@ -18,6 +19,7 @@ from mainstay.commands.bisect import (
     probe_of,
     render,
 )
+from mainstay.commands.gate import GateOptions, choose_start
 from mainstay.measuring.loop import SilentObserver
 from mainstay.records.errors import (
     ConfigurationError,
@@ -34,6 +36,7 @@ from mainstay.records.executions import part_of
 from mainstay.records.findings import Blame, Method, Verdict
 from mainstay.records.history import KeptMetric
 from mainstay.records.metrics import Direction, Kind, Metric, Scoring
+from mainstay.reports.view import view_run
 from mainstay.revisions.git import Repository
 from tests.repositories import git
 
@@ -545,6 +548,36 @@ def test_merges_count_once(root):
     assert [commit.subject for commit in commits] == ["change 14", "change 15", "change 16", "merged"]
 
 
+def test_the_search_that_a_report_prints_for_a_pull_request_covers_the_commits_of_its_branch(root, sample_run):
+    git(root, "checkout", "--quiet", "-b", "feature", "HEAD~2")
+    for name in ("first", "second"):
+        (root / "other").write_text(name)
+        git(root, "add", "--all")
+        git(root, "commit", "--quiet", "-m", name)
+    git(root, "checkout", "--quiet", "--detach", "main")
+    git(root, "merge", "--quiet", "--no-ff", "-m", "made by CI", "feature")
+    merge = git(root, "rev-parse", "HEAD")
+    environ = {"GITHUB_EVENT_NAME": "pull_request", "GITHUB_SHA": merge, "GITHUB_BASE_REF": "main"}
+    start = choose_start(Repository.discover(root), GateOptions(), environ)
+    clone = root.parent / "clone"
+    git(root, "checkout", "--quiet", "main")
+    git(root.parent, "clone", "--quiet", f"file://{root}", str(clone))
+    failed = replace(sample_run.findings[0], verdict=Verdict.FAIL)
+    run = replace(
+        sample_run, verdict=Verdict.FAIL, exit_status=1, findings=(failed,), baseline=start.baseline,
+        candidate=start.candidate,
+    )  # fmt: skip
+    (command,) = [step.command for step in view_run(run).next_steps if "bisect" in step.command]
+    ends = subprocess.run(
+        ["sh", "-c", command.replace("mainstay bisect", "echo")], check=True, cwd=clone, capture_output=True, text=True
+    )
+    repository = Repository.discover(clone)
+
+    commits = commits_between(repository, *map(repository.resolve, ends.stdout.split()))
+
+    assert [commit.subject for commit in commits] == ["first", "second"]
+
+
 def kept(metric, *degradations, method=Method.SEQUENTIAL):
     return KeptMetric(metric=metric, verdict=Verdict.PASS, method=method, degradations=degradations)
 
@@ -568,6 +601,21 @@ def test_a_name_that_fits_no_metric_or_several_is_refused(name):
         choose_metric([kept(TOP1, 0.1), kept(other, 0.1)], name)
 
     assert "b.py::b#top1" in caught.value.next_step
+
+
+def test_a_metric_that_only_the_bad_commit_has_needs_a_later_good_one():
+    with pytest.raises(UsageError, match="0 metrics are called 'loss'") as caught:
+        choose_metric([kept(TOP1, 0.1)], "loss")
+
+    assert caught.value.next_step == "name one of these: a.py::a#top1; or a later good commit that has the metric"
+
+
+@pytest.mark.parametrize("name", [None, "top1"])
+def test_a_good_commit_that_gates_nothing_is_told_so(root, name):
+    with pytest.raises(UsageError, match="the good commit gates nothing that ran here") as caught:
+        search(root, Bench(root, PLANTED, metrics=()), name)
+
+    assert "a later good commit that has the workloads" in caught.value.next_step
 
 
 def test_a_fault_of_the_machine_ends_the_search(root, sample_run):

@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -293,6 +294,19 @@ def test_the_page_and_its_feed_are_written_side_by_side(project, capsys, tmp_pat
 
 def test_the_page_of_an_empty_history_is_written_too(project, tmp_path):
     assert run(["history", "page", "--output", str(tmp_path / "page.html"), "-C", str(project.root)]) == 0
+
+
+@pytest.mark.parametrize("output", ["/dev/stdout", "pipe"])
+def test_a_page_beside_which_no_feed_can_lie_is_refused_before_anything_is_written(project, capsys, tmp_path, output):
+    os.mkfifo(tmp_path / "pipe")
+    place = output if output.startswith("/") else str(tmp_path / output)
+
+    assert run(["history", "page", "--output", place, "-C", str(project.root)]) == 4
+
+    told = capsys.readouterr()
+    assert "the page must be a regular file" in told.err
+    assert "<html" not in told.out
+    assert not (tmp_path / "pipe.atom").exists()
 
 
 def told(project, baseline):

@@ -158,7 +158,8 @@ def test_a_gain_beyond_belief_waits_for_a_person(judge, tmp_path):
 
     status, printed, run = judge(*paths, "--margin", 0.02, "--junit", "r.xml")
     assert (status, run.findings[0].verdict) == (3, Verdict.PASS)
-    assert "--acknowledge-gain quiz" in printed
+    assert "look at the gain, then judge again and add --acknowledge-gain quiz" in " ".join(printed.split())
+    assert "$ --acknowledge-gain" not in printed  # which is no command
     assert "<error" in (tmp_path / "r.xml").read_text("utf-8")
 
     status, printed, run = judge(*paths, "--margin", 0.02, "--acknowledge-gain", "quiz")
@@ -302,6 +303,20 @@ def test_settings_are_read_from_pyproject(judge, tmp_path):
     assert [finding.tier for finding in run.findings] == [Tier.BLOCKING, Tier.ADVISORY]
     assert run.findings[1].verdict is Verdict.FAIL
     assert "the settings name tasks that are not judged here: extar" in run.notes
+
+
+@pytest.mark.parametrize(("policy", "expected"), [("0", 0), ("1", 1), ("3", 3), ('"warn"', 3)])
+def test_the_policy_of_the_settings_maps_an_undecided_evaluation_as_the_help_says(
+    judge, tmp_path, capsys, policy, expected
+):
+    (tmp_path / "pyproject.toml").write_text(f"[tool.mainstay]\ninconclusive = {policy}\n")
+    before, after = answers(600, lost=20, gained=16)
+
+    status, _, run = judge(*sides(tmp_path, rows(before), rows(after)), "--margin", 0.02)
+    cli.run(["judge", "--help"])
+
+    assert (status, run.verdict) == (expected, Verdict.INCONCLUSIVE)
+    assert "the setting inconclusive may change 3 to 1, and to 0 for undecided tasks" in capsys.readouterr().out
 
 
 def test_a_margin_on_the_command_line_comes_before_the_settings(judge, tmp_path):

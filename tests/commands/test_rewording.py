@@ -3,6 +3,7 @@
 Every attack is a package whose behaviour depends on what the edit touches. The gate must measure each of them.
 """
 
+import sys
 import textwrap
 from typing import Any
 
@@ -13,9 +14,12 @@ from mainstay.commands.rewording import compare_runs, find_obstacle
 from mainstay.records.executions import ALONE, INTERLEAVED, TRAINED
 from mainstay.revisions.unchanged import WordComparison, compare_words
 from mainstay.runner.ready_metrics import READY_METRICS, ReadyMetric
+from mainstay.workers.fork_server import can_fork
 from mainstay.workers.tracing import TracedRun
 from tests.commands.two_trees import SPEED, WORKLOAD, edited, workloads_of
 from tests.slow_cases import some_always
+
+needs_servers = pytest.mark.skipif(not can_fork(sys.platform), reason="servers fork on Linux only")
 
 MODEL = '''"""What the module does."""
 
@@ -252,6 +256,22 @@ READERS = {
     "variables of a module": reads(
         "return len(str(vars(sys.modules[__name__])))", ("What the module does.", "Words."), head="import sys"
     ),
+    "globals of a function": reads(
+        "return len(str(helper.__globals__))", ("What the module does.", "What it does. It is one.")
+    ),
+    "globals of the caller": reads(
+        "return len(str(sys._getframe(0).f_globals))", ("What the module does.", "What it does. It is one."), head="import sys"
+    ),
+    "record of the installation": reads(
+        "return importlib.metadata.distribution('subject').read_text('RECORD')",
+        head="import importlib.metadata",
+        **{"subject-1.0.dist-info/METADATA": "Name: subject\n", "subject-1.0.dist-info/RECORD": "subject/model.py,,\n"},
+    ),
+    "record of the installation as a file": reads(
+        "return sum(len(open(path).read()) for path in glob.glob(os.environ['PYTHONPATH'] + '/*.dist-info/R*'))",
+        head="import glob, os",
+        **{"subject-1.0.dist-info/RECORD": "subject/model.py,,\n"},
+    ),
     "metaclass that is given docstrings": reads(
         "return LENGTHS",
         ("What the class is.", "What it is."),
@@ -325,10 +345,20 @@ SEEN_BY_THE_TRACE = {
     "workload that reads the source",
     "call back of a native thread",
     "frame of the caller in a comprehension",
+    "record of the installation",
+    "record of the installation as a file",
 }
 """Attacks that a traced run notices where no search of the modules has."""
 
-ALWAYS_TRACED = {"own file", "fork", "docstring by a built name", "getdoc", "line of a warning", "raw thread"}
+ALWAYS_TRACED = {
+    "own file",
+    "record of the installation",
+    "fork",
+    "docstring by a built name",
+    "getdoc",
+    "line of a warning",
+    "raw thread",
+}
 
 
 @pytest.mark.parametrize("name", some_always(sorted(SEEN_BY_THE_TRACE), ALWAYS_TRACED))
@@ -572,6 +602,76 @@ def test_a_worker_that_dies_has_everything_measured(decide):
 
     assert not proof.workloads
     assert "a traced run came to its end: the worker exited with status 3" in proof.note
+
+
+def test_the_record_of_the_installation_is_known_to_differ(decide):
+    baseline, candidate, workload = sides(READERS["record of the installation"])
+
+    proof = decide(baseline, candidate, workload=workload)
+
+    assert not proof.workloads
+    assert "the file subject-1.0.dist-info/RECORD was looked at" in proof.note
+
+
+@pytest.mark.parametrize(
+    ("folder", "is_proved"), [("subject-1.0.data/purelib/", True), ("subject-1.0.data/scripts/", False)]
+)
+def test_modules_of_a_wheel_are_known_by_where_they_are_installed(decide, monkeypatch, folder, is_proved):
+    monkeypatch.setattr(rewording, "trace_workloads", lambda *_, **__: run_of())
+
+    proof = decide({"subject/model.py": MODEL}, {"subject/model.py": edited(MODEL, WORDS)}, wheel_folder=folder)
+
+    assert proof.workloads == ({SPEED} if is_proved else set())
+
+
+def test_a_comparison_that_fails_has_everything_measured_and_a_note_says_why(decide, monkeypatch):
+    failed = WordComparison(is_same_code=False, problem="comparing their code took longer than 120 s")
+    monkeypatch.setattr(rewording, "compare_words", lambda *_, **__: failed)
+
+    proof = decide({"subject/model.py": MODEL}, {"subject/model.py": edited(MODEL, WORDS)})
+
+    assert not proof.workloads
+    assert proof.note == f"only the text of modules differs; measured nevertheless, since {failed.problem}"
+
+
+PATCH = """
+import os
+
+import subject.model
+
+
+def read():
+    return len(getattr(subject.model.helper, "__" + str("doc") + "__"))
+
+
+{}
+"""
+PRELOADED = {
+    "at import": ("subject.accelerate", "read()"),
+    "after the fork": ("subject.accelerate", "os.register_at_fork(after_in_child=read)"),
+    "by another module": ("subject.all", "read()"),
+}
+
+
+@needs_servers
+@pytest.mark.parametrize("name", PRELOADED)
+def test_modules_of_the_package_that_are_preloaded_have_everything_measured(decide, name):
+    module, statement = PRELOADED[name]
+    others = {"subject/accelerate.py": PATCH.format(statement), "subject/all.py": "import subject.accelerate\n"}
+
+    proof = decide(
+        {"subject/model.py": MODEL, **others}, {"subject/model.py": edited(MODEL, WORDS), **others}, preload=[module]
+    )
+
+    assert not proof.workloads
+    assert "nobody can tell what was read: subject was imported before the trace" in proof.note
+
+
+@needs_servers
+def test_other_modules_may_be_preloaded(decide):
+    proof = decide({"subject/model.py": MODEL}, {"subject/model.py": edited(MODEL, WORDS)}, preload=["decimal"])
+
+    assert (proof.workloads, proof.note) == ({SPEED}, "")
 
 
 TRAINING = """

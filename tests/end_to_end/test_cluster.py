@@ -119,6 +119,7 @@ def test_accuracy_is_measured_far_away_and_all_else_here(project, cluster):
         "test_counted_here#tokens": "pass",
         "test_timed_here#call_time": "pass",
     }, result.stderr
+    assert result.run["on_cluster"]
 
 
 def test_what_a_cluster_cannot_do_is_told_before_anything_is_measured(project, cluster):

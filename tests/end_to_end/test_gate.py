@@ -417,6 +417,9 @@ def test_a_selection_of_nothing_judges_nothing(project):
     result = project.gate("-k", "no_such_workload")
 
     assert (result.status, result.run["reason"]) == (4, "nothing was judged")
+    assert "next: nothing was judged since no workload was chosen: correct -k, -m, FILE or" in " ".join(
+        result.stdout.split()
+    )
 
 
 @pytest.mark.parametrize(

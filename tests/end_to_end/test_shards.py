@@ -348,7 +348,9 @@ def test_pieces_up_to_a_look_are_judged_there_and_can_be_extended(made, judge, t
     assert early.returncode == 3, early.stderr
     assert run_early["findings"][0]["num_pairs"] == 3
     assert "the pieces end at 3 pairs, before the look at 6 pairs; the last completed look stands" in early.stdout
-    assert "run each shard again with '--up-to 6', then judge again" in early.stdout
+    assert "run each shard again with '--up-to 6', then judge again" in " ".join(early.stdout.split())
+    assert "$ mainstay gate" not in early.stdout
+    assert run_early["shards"] == {"count": 2, "num_pairs": 3}
     assert run["findings"] == made.alone.run["findings"]
 
 

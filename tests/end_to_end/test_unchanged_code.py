@@ -161,6 +161,30 @@ def test_a_version_that_comes_from_git_is_the_same_for_both_revisions(project):
     assert "this workload was run" in str(changed.run["findings"])
 
 
+LINKS = {
+    "conftest": ("tests/conftest.py", "benchmarks/conftest.py", "../tests/conftest.py", "benchmarks/conftest.py"),
+    "settings-of-pytest": ("config/pytest.ini", "pytest.ini", "config/pytest.ini", "addopts"),
+}
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_what_a_link_among_the_workloads_leads_to_counts_and_is_listed(project, name):
+    target, link, text, listed = LINKS[name]
+    project.write(target, "[pytest]\n" if target.endswith("ini") else "")
+    (project.root / link).symlink_to(text)
+    project.commit("link")
+    project.write("docs/index.md", "# The subject\n")
+    equal = project.gate()
+    project.write(target, "[pytest]\naddopts = -q\n" if target.endswith("ini") else "COLOUR = 1\n")
+
+    result = project.gate()
+
+    assert {finding["method"] for finding in equal.run["findings"]} == {"unchanged"}
+    assert "this workload was run" in str(result.run["findings"])
+    assert any("the workload files or the settings of pytest differ" in note for note in result.run["notes"])
+    assert listed in [change["name"] for change in result.run["changes"]]
+
+
 @pytest.mark.settings
 def test_what_is_preloaded_waived_or_left_out_changes_nothing_about_it(project):
     edit_settings("trial_seconds = 300", 'trial_seconds = 300\npreload = ["json"]')(project)

@@ -292,6 +292,24 @@ def test_a_task_with_too_many_missing_scores_so_far_leaves_its_mean_and_the_othe
     assert [finding.verdict for finding in findings] == [Verdict.PASS] * 3
 
 
+def test_a_task_without_items_at_an_early_look_is_judged_at_a_later_one(run):
+    late = next(number for number in range(300) if number not in first_chosen(300, LOOKS[-2]))
+
+    def behave(trial):
+        chosen = trial.choose([f"q{number}" for number in range(300)])
+        trial.record_examples("accuracy", [1.0] * len(chosen), task=["t1" if i == late else "t0" for i in chosen])
+
+    early, whole = Subject(behave), Subject(behave)
+    at_first_look, _ = run(early, *of_tasks("t0", "t1"), looks=LOOKS, **stops_after(early, 3))
+    at_last_look, _ = run(whole, *of_tasks("t0", "t1", margin=0.2), looks=LOOKS)
+
+    assert [finding.verdict for finding in at_first_look] == [Verdict.INCONCLUSIVE] * 3
+    assert at_first_look[2].reason == "none of its items was scored so far"
+    assert len(whole.scored) == 9
+    assert all(finding.verdict is not Verdict.ERROR for finding in at_last_look)
+    assert at_last_look[1].verdict is Verdict.PASS
+
+
 def test_a_fail_stays_if_scores_of_a_later_look_are_missing_on_both_sides(run):
     def behave(score, num_sound):
         calls = []

@@ -113,6 +113,17 @@ def test_waiver_that_does_not_cover_says_why(waiver, words):
     assert judged.waiver == waiver
 
 
+@pytest.mark.parametrize(
+    "finding",
+    [unreviewed(failing(degradation=None)), failing(degradation=math.nan)],
+    ids=["no-pair", "not-a-number"],
+)
+def test_a_waiver_of_a_degradation_that_was_not_measured_says_so(finding):
+    (judged,) = apply_waivers([finding], [WAIVER], TODAY)
+
+    assert judged.reason == "worse; its degradation was not measured, so its waiver cannot apply"
+
+
 def test_renewed_waiver_replaces_the_expired_one():
     expired = replace(WAIVER, until="2026-12-31")
 

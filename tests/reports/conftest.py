@@ -493,7 +493,7 @@ def poisoned() -> Callable[[Run, str], Run]:
     return _poisoned
 
 
-KEPT_TEXTS = {"commit", "tree", "image", "status", "until", "created"}
+KEPT_TEXTS = {"commit", "head", "tree", "image", "status", "until", "created"}
 
 
 def _poisoned(record: Any, text: str) -> Any:

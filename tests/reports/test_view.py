@@ -163,6 +163,39 @@ def test_an_undecided_metric_that_needs_a_person_promises_no_error_rate(runs):
     assert "a person has to decide" in view_run(replace(run, findings=(finding,))).sureness
 
 
+@pytest.mark.parametrize(
+    ("verdicts", "sureness", "meaning"),
+    [
+        ((), "nothing was judged, so nothing is known about the change", "nothing was judged that could block"),
+        (
+            (Verdict.NEW, Verdict.NEW),
+            "nothing was judged: all metrics are new",
+            "nothing was judged that could block",
+        ),
+        (
+            (Verdict.NEW, Verdict.WAIVED),
+            "accepted by a waiver, not within the margin",
+            "nothing degraded by more than its margin except what is waived",
+        ),
+    ],
+    ids=["nothing", "new", "waived"],
+)
+def test_a_gate_that_passes_without_a_metric_within_its_margin_promises_no_error_rate(
+    runs, verdicts, sureness, meaning
+):
+    passing = runs["passing"]
+    step = passing.findings[2]
+    findings = tuple(
+        replace(step, verdict=verdict, metric=replace(step.metric, name=f"time_{i}"))
+        for i, verdict in enumerate(verdicts)
+    )
+
+    view = view_run(replace(passing, findings=findings))
+
+    assert (view.sureness, view.exit_meaning) == (sureness, meaning)
+    assert "no degradation beyond the margins was found" not in view.next_steps[0].action
+
+
 def test_a_gate_that_judged_nothing_knows_no_size(runs):
     view = view_run(replace(runs["error"], findings=(), workloads=()))
 

@@ -777,6 +777,89 @@ def test_another_index_is_another_layer():
     assert one.digest != Resolution(side=Side.BASELINE, pins=pins).digest
 
 
+def write_more(folder, **more):
+    """Write files of a revision; what is meant for its pyproject.toml is added there."""
+    write(folder, **{name: text for name, text in more.items() if name != "pyproject.toml"})
+    write(folder, **{"pyproject.toml": pyproject(dependencies=["tool"]) + more.get("pyproject.toml", "")})
+
+
+def digests(trees):
+    """The digests of the dependencies of baseline and candidate, whose pins are equal."""
+    found = resolve(trees, dict.fromkeys(Side, Configuration()))
+    assert found[Side.BASELINE].pins == found[Side.CANDIDATE].pins
+    return [found[side].digest for side in Side]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        pytest.param("pyproject.toml", '[tool.uv.pip]\nno-binary = ["pandas"]\n', id="build-from-source"),
+        pytest.param("pyproject.toml", '[tool.uv]\nconfig-settings = { fast = "yes" }\n', id="build-otherwise"),
+        pytest.param("uv.toml", '[pip]\nno-build-isolation-package = ["tool"]\n', id="in-a-file-of-its-own"),
+        pytest.param("../uv.toml", 'config-settings = { fast = "yes" }\n', id="above-the-project"),
+    ],
+)
+def test_other_settings_of_an_installation_are_other_dependencies(shelf, trees, name, text):
+    for tree in trees.values():
+        write_more(tree)
+    before, equal = digests(trees)
+    write_more(trees[Side.CANDIDATE], **{name: text})
+    baseline, candidate = digests(trees)
+
+    assert before == equal == baseline
+    assert candidate != baseline
+
+
+@pytest.mark.parametrize("place", ["find-links", "index", "environment"])
+def test_a_package_that_the_tree_serves_counts_by_its_content(shelf, trees, monkeypatch, place):
+    settings = {
+        "find-links": '[tool.uv]\nfind-links = ["vendor/vendored"]\n',
+        "index": '[[tool.uv.index]]\nname = "own"\nurl = "./vendor"\n',
+        "environment": "",
+    }
+    if place == "environment":
+        monkeypatch.setenv("UV_FIND_LINKS", "vendor/vendored")
+    for side, tree in trees.items():
+        write(tree, **{"pyproject.toml": pyproject(dependencies=["vendored"]) + settings[place]})
+        write(tree, **{"vendor/notes.txt": str(side)})
+        publish(tree / "vendor", "vendored", "3.0", files={"vendored.py": "A = 1\n"})
+    baseline, equal = digests(trees)
+    publish(trees[Side.CANDIDATE] / "vendor", "vendored", "3.0", files={"vendored.py": "A = 2\n"})
+
+    found = resolve(trees, dict.fromkeys(Side, Configuration()))
+
+    assert baseline == equal == found[Side.BASELINE].digest
+    texts = [(ensure_dependencies(found[side], trees[side]) / "vendored.py").read_text() for side in Side]
+    assert texts == ["A = 1\n", "A = 2\n"]
+
+
+def test_settings_of_the_project_and_passwords_are_no_settings_of_an_installation(shelf, trees):
+    index = '[[tool.uv.index]]\nname = "own"\nurl = "https://me:{}@example.invalid/simple"\nexplicit = true\n'
+    for tree, password, more in zip(
+        trees.values(), ("one", "two"), ("", '[tool.uv]\ndev-dependencies = ["ruff"]\n'), strict=True
+    ):
+        write_more(tree, **{"pyproject.toml": more + index.format(password)})
+
+    baseline, candidate = digests(trees)
+
+    assert baseline == candidate
+
+
+def test_a_revision_is_blamed_for_its_own_settings_of_an_installation(shelf, trees):
+    for tree in trees.values():
+        write_more(tree)
+    write_more(trees[Side.CANDIDATE], **{"pyproject.toml": '[tool.uv.pip]\nonly-binary = ["pytest"]\n'})
+    found = resolve(trees, dict.fromkeys(Side, Configuration()))
+    write_more(trees[Side.CANDIDATE], **{"pyproject.toml": '[tool.uv.pip]\nno-binary = ["tool"]\n'})
+
+    with open_layers(found.values()) as layers:
+        layers[found[Side.BASELINE].digest].ensure(trees[Side.BASELINE])
+        with pytest.raises(EnvironmentBuildError) as caught:
+            layers[found[Side.CANDIDATE].digest].ensure(trees[Side.CANDIDATE])
+
+    assert caught.value.side is Side.CANDIDATE
+
+
 # --- networks ------------------------------------------------------------------------------------------------------
 
 

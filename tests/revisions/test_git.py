@@ -208,10 +208,6 @@ def test_a_snapshot_holds_the_tree_as_it_is(project):
     assert repository.read_file(choice.revision.commit, "model.py") == b"2"
     assert repository.read_file(choice.revision.commit, "new.py") == b"new"
     assert repository.read_file(choice.revision.commit, "ignored") is None
-    assert repository.existing_files(choice.revision.commit, ["model.py", "ignored", "new.py"]) == {
-        "model.py",
-        "new.py",
-    }
     assert repository.read_file(choice.revision.commit, ".gitignore") == b"ignored\ndata\n"
 
 
@@ -528,6 +524,16 @@ def test_a_pull_requests_merge_commit_is_compared_with_its_first_parent(pull_req
 
     assert choice.revision.subject == "later on main"
     assert choice.revision.name == "first parent of the pull request's merge commit"
+
+
+def test_the_last_commit_of_a_pull_request_is_known_only_of_the_merge_that_ci_made(pull_request):
+    merge, feature = (git(pull_request, "rev-parse", name) for name in ("HEAD", "feature"))
+    environment = {"GITHUB_EVENT_NAME": "pull_request", "GITHUB_SHA": merge, "GITHUB_BASE_REF": "main"}
+    repository = Repository.discover(pull_request)
+
+    assert repository.head_of_pull_request(merge, environment) == feature
+    assert repository.head_of_pull_request(merge, {}) == ""
+    assert repository.head_of_pull_request(feature, environment) == ""
 
 
 def test_a_pull_requests_merge_reference_tells_the_same(pull_request):
@@ -1015,17 +1021,19 @@ def test_content_of_a_commit_is_read_without_checking_it_out(project):
     assert repository.folder_digest(second, "benchmarks") == git(project, "rev-parse", "HEAD:benchmarks")
 
 
-def test_files_that_two_commits_do_not_have_alike_are_listed(project):
-    first = commit(project, "benchmarks/test_[ä].py", "workload")
-    commit(project, "benchmarks/sub folder/helper.py", "added")
-    second = commit(project, "benchmarks/test_[ä].py", "changed")
-    commit(project, "elsewhere.py", "added")
+def test_a_folder_is_found_through_a_link_to_one_of_its_parents(project):
+    commit(project, "perf/v1/benchmarks/test_a.py", "workload")
+    (project / "perf" / "current").symlink_to("v1")
+    (project / "perf" / "nowhere").symlink_to("v9")
+    git(project, "add", "perf")
+    git(project, "commit", "--message", "links")
     repository = Repository.discover(project)
 
-    changed = repository.changed_files(first, "HEAD", ["benchmarks"])
-
-    assert changed == ("benchmarks/sub folder/helper.py", "benchmarks/test_[ä].py")
-    assert repository.changed_files(second, "HEAD", ["benchmarks", "absent"]) == ()
+    assert repository.folder_digest("HEAD", "perf/current/benchmarks") == git(
+        project, "rev-parse", "HEAD:perf/v1/benchmarks"
+    )
+    assert repository.folder_digest("HEAD", "perf/nowhere/benchmarks") is None
+    assert repository.folder_digest("HEAD", "perf/current/absent folder") is None
 
 
 def test_shared_inputs_are_linked_with_the_hash_of_their_content(project, tmp_path):
@@ -1135,7 +1143,6 @@ def test_paths_are_those_of_the_project(monorepo, tmp_path):
 
     assert repository.read_file(after, "benchmarks/test_a.py") == b"b"
     assert repository.folder_digest(before, "benchmarks") != repository.folder_digest(after, "benchmarks")
-    assert repository.changed_files(before, "HEAD", ["benchmarks"]) == ("benchmarks/test_a.py",)
     assert repository.listed_files() == ("benchmarks/test_a.py", "pyproject.toml")
     assert (tree / "pyproject.toml").is_file()
     assert (tmp_path / "work/elsewhere.py").exists() is False

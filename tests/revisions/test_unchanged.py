@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mainstay.revisions import unchanged
 from mainstay.revisions.unchanged import (
     TreeComparison,
     WordComparison,
@@ -15,6 +16,7 @@ from mainstay.revisions.unchanged import (
     compare_wheels,
     compare_words,
     find_native_code,
+    find_records,
     names_in_wheels,
 )
 
@@ -98,6 +100,44 @@ def test_words_that_cannot_be_compared_count_as_other_code(trees, tmp_path):
     assert not compare_words(Path("/absent"), trees, ["subject/model.py"], beside=tmp_path, variables={}).is_same_code
 
 
+def test_modules_of_any_number_are_compared(trees, tmp_path):
+    names = [f"subject/{'long_name_' * 6}{number}.py" for number in range(2_500)]  # more than fit in an argument
+    for tree, text in zip(trees, ("# old\n", "# new\n"), strict=True):
+        for name in names:
+            (tree / name).write_text(text)
+
+    found = compared(trees, tmp_path)
+
+    assert (found.is_same_code, found.problem) == (True, "")
+
+
+def test_a_comparison_that_fails_says_why(trees, tmp_path, monkeypatch):
+    (trees[1] / "subject/model.py").write_text(MODULE.replace("Old words", "New words"))
+    crashed = compare_words(Path("/absent"), trees, ["subject/model.py"], beside=tmp_path, variables={})
+    monkeypatch.setattr(unchanged, "COMPARE_SECONDS", 0.0)
+    late = compared(trees, tmp_path)
+    monkeypatch.undo()
+    homeless = compared(trees, tmp_path / "absent")
+    (trees[1] / "subject/model.py").write_text("print 1")
+    unreadable = compared(trees, tmp_path)
+
+    assert [each.problem for each in (crashed, late, homeless, unreadable)] == [
+        "comparing their code failed with status 127",
+        "comparing their code took longer than 0 s",
+        "their code could not be compared: No such file or directory",
+        "subject/model.py does not compile",
+    ]
+    assert not any(each.is_same_code for each in (crashed, late, homeless, unreadable))
+
+
+def test_files_about_the_installation_are_found_but_for_those_of_bundled_packages(trees):
+    bundled = trees[0] / "subject/_vendor/tool-1.0.dist-info/RECORD"
+    bundled.parent.mkdir(parents=True)
+    bundled.write_text("")
+
+    assert find_records(trees[0]) == ("subject-1.0.dist-info/RECORD",)
+
+
 def test_compiled_code_of_a_tree_is_found(trees):
     assert find_native_code(trees[0]) == "subject/_fast.so"
 
@@ -140,6 +180,11 @@ def make_executable(tree):
     (tree / "subject/model.py").chmod(0o755)
 
 
+def edit_record_of_a_bundled_package(tree):
+    (tree / "subject/_vendor/tool-1.0.dist-info").mkdir(parents=True)
+    (tree / "subject/_vendor/tool-1.0.dist-info/RECORD").write_text("tool.py,sha256=1,2\n")
+
+
 def turn_into_link(tree):
     (tree / "subject/weights.bin").unlink()
     (tree / "subject/weights.bin").symlink_to("_fast.so")
@@ -157,6 +202,7 @@ def turn_into_link(tree):
         drop_module,
         turn_module_into_package,
         make_executable,
+        edit_record_of_a_bundled_package,
         turn_into_link,
     ],
     ids=lambda edit: edit.__name__,
@@ -208,6 +254,12 @@ def test_order_time_stamps_and_the_list_of_files_of_a_wheel_do_not_count(tmp_pat
             {"subject-1.0.data/scripts/run": "#!python\n"}, {}, ("subject-1.0.data/scripts/run",), id="script"
         ),
         pytest.param({"subject-1.0.dist-info/WHEEL": "1"}, {}, ("subject-1.0.dist-info/WHEEL",), id="metadata"),
+        pytest.param(
+            {"subject/_vendor/a-1.dist-info/RECORD": "1"},
+            {},
+            ("subject/_vendor/a-1.dist-info/RECORD",),
+            id="record-of-a-bundled-package",
+        ),
         pytest.param(
             {"subject/__pycache__/x.pyc": "1"}, {}, ("subject/__pycache__/x.pyc",), id="compiled-in-the-wheel"
         ),

@@ -243,8 +243,72 @@ def test_sticks_differ_where_a_helper_does(helped, tmp_path, path):
     settings = dict.fromkeys(Side, Configuration(workloads="bench"))
 
     assert workspace.sticks_differ({Side.BASELINE: helped, Side.CANDIDATE: other}, settings) is (
-        path == "tests/more.py"
+        path != "tests/unused.py"
     )
+
+
+def linked_file(tree, text):
+    """The conftest of the workloads is that of the tests."""
+    (tree / "shared.py").write_text(text)
+    (tree / "bench/conftest.py").symlink_to("../shared.py")
+
+
+def linked_folder(tree, text):
+    """The data of the workloads are those of the project, which has a current version of them."""
+    (tree / "data/v1").mkdir(parents=True)
+    (tree / "data/v1/points.txt").write_text(text)
+    (tree / "data/current").symlink_to("v1")
+    (tree / "bench/data").symlink_to("../data/current")
+
+
+def linked_workloads(tree, text):
+    """The folder of the workloads itself is a link."""
+    (tree / "bench").rename(tree / "perf")
+    (tree / "bench").symlink_to("perf")
+    (tree / "perf/test_b.py").write_text(text)
+
+
+def linked_settings(tree, text):
+    """The settings of pytest lie elsewhere."""
+    (tree / "config.ini").write_text(f"[pytest]\naddopts = {text}\n")
+    (tree / "pytest.ini").symlink_to("config.ini")
+
+
+@pytest.mark.parametrize("link", [linked_file, linked_folder, linked_workloads, linked_settings])
+@pytest.mark.parametrize("is_edited", [False, True])
+def test_sticks_differ_where_links_of_equal_text_lead_to_other_content(helped, tmp_path, link, is_edited):
+    other = tmp_path / "other"
+    shutil.copytree(helped, other)
+    link(helped, "a = 1")
+    link(other, "a = 2" if is_edited else "a = 1")
+    settings = dict.fromkeys(Side, Configuration(workloads="bench"))
+
+    assert workspace.sticks_differ({Side.BASELINE: helped, Side.CANDIDATE: other}, settings) is is_edited
+
+
+def test_sticks_differ_where_one_of_two_links_to_a_folder_is_broken(helped, tmp_path):
+    (helped / "data/a").mkdir(parents=True)
+    (helped / "data/a/test_c.py").write_text("")
+    (helped / "data/b").symlink_to("a")
+    for name in ("a", "b"):
+        (helped / "bench" / name).symlink_to(f"../data/{name}")
+    other = tmp_path / "other"
+    shutil.copytree(helped, other, symlinks=True)
+    (other / "data/b").unlink()
+    settings = dict.fromkeys(Side, Configuration(workloads="bench"))
+
+    assert workspace.sticks_differ({Side.BASELINE: helped, Side.CANDIDATE: other}, settings)
+
+
+def test_files_of_the_workloads_are_those_behind_links_but_no_shared_inputs(tree, tmp_path):
+    (tree / "shared.py").write_text("a = 1\n")
+    (tree / "benchmarks" / "conftest.py").symlink_to("../shared.py")
+    copy_workloads(tree, tmp_path / "measure", "benchmarks", ["benchmarks/data"])
+
+    found = workspace.workload_files(tmp_path / "measure", ["absent", "benchmarks"])
+
+    assert sorted(found) == ["benchmarks/conftest.py", "benchmarks/test_model.py"]
+    assert found["benchmarks/conftest.py"].read_text() == "a = 1\n"
 
 
 def test_sticks_differ_where_files_are_named_otherwise(helped):

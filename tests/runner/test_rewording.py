@@ -226,6 +226,11 @@ def test_what_reads_no_words_is_not_taken_for_it(source):
     assert find_readers(source.encode(), EVERYTHING) == ""
 
 
+@pytest.mark.parametrize("name", ["__globals__", "f_globals", "f_builtins"])
+def test_the_names_of_a_module_are_a_way_to_its_docstrings(name):
+    assert find_readers(f"def f(g):\n    return str(g.{name})\n".encode(), ["docstrings"]) == name
+
+
 def test_a_line_break_counts_where_the_compiler_loads_two_variables_of_a_line_at_once():
     is_joined = sys.version_info >= (3, 13)
 

@@ -1,5 +1,7 @@
 """The scaffold that other projects take from this repository, rendered as they render it."""
 
+import ast
+import json
 import re
 import shutil
 import subprocess
@@ -82,14 +84,15 @@ def template(commit):
 @pytest.fixture(scope="module")
 def rendered(template, tmp_path_factory):
     """Render each kind of project once."""
-    folder = tmp_path_factory.mktemp("rendered")
+    folder, targets = tmp_path_factory.mktemp("rendered"), {}
 
     def render(kind, **answers):
-        target = folder / "-".join([kind, *answers])
-        if not target.exists():
+        asked = (kind, *answers.items())
+        if asked not in targets:
+            targets[asked] = folder / str(len(targets))
             answers = {"name": "deep-plankton", "kind": kind, "gpu": True} | answers
-            copier.run_copy(str(template), target, data=answers, defaults=True, quiet=True, vcs_ref="HEAD")
-        return target
+            copier.run_copy(str(template), targets[asked], data=answers, defaults=True, quiet=True, vcs_ref="HEAD")
+        return targets[asked]
 
     return render
 
@@ -152,16 +155,147 @@ def test_workflows_call_the_gate_of_the_commit_that_was_rendered(rendered, templ
     }
 
 
-@pytest.mark.parametrize(("kind", "source"), [("library", "./src"), ("monorepo", "packages/deep-plankton/src")])
-def test_ci_asks_for_a_fragment_where_the_code_of_the_package_changes(rendered, kind, source):
-    ci = yaml.safe_load((rendered(kind) / ".github" / "workflows" / "ci.yml").read_text())
-    package = rendered(kind) / source / "deep_plankton"
+def pythons_of(project, root):
+    """Versions of Python with which the jobs of a project's workflows run what is the project's."""
+    files = {
+        ".github/actions/setup": project / ".github/actions/setup/action.yml",
+        ".github/workflows/gate-reusable.yml": root / ".github/workflows/gate-reusable.yml",
+    }
+    defaults = {
+        name: re.search(r'python-version:\n(?: .*\n)*? +default: "(.*)"', file.read_text())[1]
+        for name, file in files.items()
+    }
+    found = {}
+    for workflow in (project / ".github" / "workflows").iterdir():
+        for name, job in yaml.safe_load(workflow.read_text())["jobs"].items():
+            for step in [job, *job.get("steps", ())]:
+                called = step.get("uses", "").partition("@")[0].removeprefix("mainstay/mainstay/").removeprefix("$/")
+                if called in defaults:
+                    found[workflow.stem, name] = step.get("with", {}).get("python-version", defaults[called])
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("python", ["3.11", "3.13"])
+def test_every_job_runs_the_project_with_a_python_that_it_supports(rendered, root, kind, python):
+    project = rendered(kind, python=python)
+    found = pythons_of(project, root)
+    matrix = yaml.safe_load((project / ".github/workflows/ci.yml").read_text())["jobs"]["tests"]["strategy"]["matrix"]
+
+    assert found.pop(("ci", "tests")) == "${{ matrix.python }}"
+    assert {job: version for job, version in found.items() if version != python} == {}
+    jobs = {
+        "ci sessions",
+        "docs check",
+        "docs publish",
+        "gate gate",
+        "gate-gpu gate",
+        "history anchor",
+        "scheduled sessions",
+    }
+    assert jobs <= {" ".join(job) for job in found}
+    assert matrix["python"][0] == python
+    assert f"\nPYTHONS = {json.dumps(matrix['python'])}\n" in (project / "noxfile.py").read_text()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_git_takes_every_folder_of_the_package_and_no_artifact(rendered, tmp_path, kind):
+    folder = "packages/deep-plankton/" if kind == "monorepo" else ""
+    artifacts = ["data/digits.bin", "dist/a.whl", "build/a.py", "site/index.html", ".mainstay/run.json", ".coverage"]
+    code = [f"src/deep_plankton/{name}/loader.py" for name in ("data", "build", "dist", "site")] + [".coveragerc"]
+    shutil.copy(rendered(kind) / ".gitignore", tmp_path)
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    for name in [*artifacts, *(f"{folder}{name}" for name in [*artifacts, *code])]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+
+    listed = ["git", "-c", "core.excludesFile=", "ls-files", "--others", "--exclude-standard"]
+    taken = subprocess.run(listed, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.split()
+
+    assert set(taken) == {".gitignore", *(f"{folder}{name}" for name in code)}
+
+
+@pytest.mark.parametrize(
+    ("description", "docstring"),
+    [
+        ("Classifies plankton", "Classifies plankton."),
+        ("Is it plankton?", "Is it plankton?"),
+        ('"Plankton" or "krill"', "'Plankton' or 'krill'."),
+        ("Removes \\alpha and C:\\", "Removes \\alpha and C:\\."),
+        ("Someone's plankton \N{OCTOPUS} <big> & wide", "Someone's plankton \N{OCTOPUS} <big> & wide."),
+    ],
+)
+def test_any_sentence_and_any_name_stand_in_every_file(rendered, description, docstring):
+    project = rendered("library", description=description, authors=description)
+    package = (project / "src/deep_plankton/__init__.py").read_text("utf-8")
+    metadata = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]
+    (licences,) = tomllib.loads((project / "REUSE.toml").read_text("utf-8"))["annotations"]
+    site = re.search("^site_description: .*", (project / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
+
+    assert ast.get_docstring(ast.parse(package)) == docstring
+    assert (
+        metadata["description"] == metadata["authors"][0]["name"] == licences["SPDX-FileCopyrightText"] == description
+    )
+    assert yaml.safe_load(site[0]) == {"site_description": description}
+
+
+@pytest.mark.parametrize(
+    ("code", "package", "source"),
+    [
+        ("src/skplank", "skplank", "src"),
+        ("skplank", "skplank", "."),
+        ("lib/skplank", "skplank", "lib"),
+        ("skplank.py", "skplank", "."),
+    ],
+)
+@pytest.mark.parametrize("kind", ["library", "monorepo"])
+def test_sessions_look_for_the_code_where_the_answer_says(rendered, kind, code, package, source):
+    project = rendered(kind, code=code)
+    folder = "packages/deep-plankton" if kind == "monorepo" else "."
+    tools = tomllib.loads((project / folder / "pyproject.toml").read_text())["tool"]
+
+    assert tools["mypy"]["files"] == tools["hatch"]["build"]["targets"]["wheel"]["packages"] == [code]
+    assert tools["coverage"]["run"]["source_pkgs"] == [package]
+    assert f'str(PACKAGE / "{code}"))' in (project / "noxfile.py").read_text()
+    assert f"paths: [{folder}/{source}]\n" in (project / "mkdocs.yml").read_text()
+    assert f"\n::: {package}\n" in (project / "docs/reference/index.md").read_text()
+    assert (project / folder / code / "model.py").is_file() is not code.endswith(".py")
+
+
+def test_a_project_with_code_of_its_own_gets_no_example(rendered):
+    new, own = (files_of(rendered("application", example=example)).keys() for example in (True, False))
+
+    assert {name.partition("/")[0] for name in new - own} == {"benchmarks", "src", "tests"}
+    assert not own - new
+
+
+def test_a_false_alarm_is_looked_into_as_in_this_repository(rendered, root):
+    own, theirs = (
+        re.findall(r"^([1-3]\. .*?)(?=^\d\.)", text.partition("## When a gate raises a false alarm")[2], re.MULTILINE | re.DOTALL)
+        for text in ((place / "MAINTAINING.md").read_text() for place in (root, rendered("library")))
+    )  # fmt: skip
+
+    assert theirs[:3] == [step.replace("`mainstay doctor`", "`nox -s doctor`") for step in own[:3]]
+    assert "nox -s calibrate -- --revision BASELINE" in theirs[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "package"),
+    [
+        ("library", "src/deep_plankton", "./src/deep_plankton"),
+        ("library", "plankton", "./plankton"),
+        ("monorepo", "src/deep_plankton", "packages/deep-plankton/src/deep_plankton"),
+    ],
+)
+def test_ci_asks_for_a_fragment_where_the_code_of_the_package_changes(rendered, kind, code, package):
+    project = rendered(kind, code=code)
+    ci = yaml.safe_load((project / ".github" / "workflows" / "ci.yml").read_text())
 
     asked = [step["run"] for step in ci["jobs"]["changelog"]["steps"] if "run" in step]
 
-    assert package.is_dir()
+    assert (project / package).is_dir()
     assert asked == [
-        f'git diff --quiet "origin/$BASE...HEAD" -- {source} || $NOX -s changelog -- --compare-with "origin/$BASE"'
+        f'git diff --quiet "origin/$BASE...HEAD" -- {package} || $NOX -s changelog -- --compare-with "origin/$BASE"'
     ]
 
 
@@ -188,9 +322,22 @@ def test_sessions_that_the_rendered_project_names_exist(rendered):
     assert named <= sessions
 
 
+def test_sessions_need_no_metadata_of_the_project(rendered, tmp_path):
+    shutil.copy(rendered("library", python="3.13") / "noxfile.py", tmp_path)
+    (tmp_path / "pyproject.toml").write_text("[dependency-groups]\ntest = []\n")
+
+    command = [sys.executable, "-m", "nox", "--script-mode", "none", "--list", "--json"]
+    listed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    assert {"lint", "tests-3.13", "tests-3.14"} <= {each["session"] for each in json.loads(listed)}
+
+
 @pytest.mark.parametrize(
     ("question", "answer"),
-    [("name", "Deep Plankton"), ("name", "-x"), ("repository", "plankton"), ("kind", "book"), ("python", "2.7")],
+    [
+        *[("name", "Deep Plankton"), ("name", "-x"), ("repository", "plankton"), ("kind", "book"), ("python", "2.7")],
+        *[("description", "Tells.\nAnd asks."), ("authors", ""), ("code", "src/"), ("code", "deep-plankton")],
+    ],
 )
 def test_answer_that_makes_no_project_is_refused(template, tmp_path, question, answer):
     with pytest.raises((ValueError, copier.errors.CopierError)):

@@ -23,6 +23,7 @@ from mainstay.records.runs import (
     Machine,
     Revision,
     Run,
+    Shards,
     WorkloadResult,
 )
 from mainstay.records.trials import Side
@@ -41,6 +42,7 @@ RECORDS_BY_DEFINITION = {
     "flip_summary": FlipSummary,
     "workload": WorkloadResult,
     "revision": Revision,
+    "shards": Shards,
     "environment": Environment,
     "machine": Machine,
     "plan": Plan,
@@ -48,7 +50,14 @@ RECORDS_BY_DEFINITION = {
     "planned_workload": PlannedWorkload,
 }
 
-ADDED = (("plan", "arguments"), ("finding", "is_new"), ("finding", "broken_seed"))
+ADDED = (
+    ("plan", "arguments"),
+    ("finding", "is_new"),
+    ("finding", "broken_seed"),
+    ("revision", "head"),
+    ("run", "shards"),
+    ("run", "on_cluster"),
+)
 """Properties that documents of before lack, with their definitions."""
 
 
@@ -111,7 +120,13 @@ def test_a_document_holds_no_credentials():
 @pytest.mark.parametrize(("definition", "name"), ADDED)
 def test_a_document_of_before_a_property_was_added_can_be_read(definition, name):
     document = json.loads(run_to_json(small_run()))
-    for record in document["findings"] if definition == "finding" else [document[definition]]:
+    records = {
+        "plan": [document["plan"]],
+        "finding": document["findings"],
+        "revision": [document["baseline"], document["candidate"]],
+        "run": [document],
+    }
+    for record in records[definition]:
         del record[name]
 
     assert run_from_json(json.dumps(document), where="run.json") == small_run()

@@ -4,6 +4,7 @@ Pure: from the texts that were rendered and those that the project has to the ed
 
 - :func:`scaffold_edits`: the edits.
 - :func:`gated_folder`: the folder of the package inside the repository.
+- :func:`answered_code`, :func:`surveyed_code`: where the code is, as was answered and as it is.
 - :func:`with_sessions_needs`: a pyproject.toml with what the sessions of the scaffold read there.
 """
 
@@ -11,11 +12,12 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Collection, Container, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from enum import StrEnum
 from pathlib import PurePosixPath
 
 from mainstay.adoption.proposal import appended, with_group
+from mainstay.adoption.survey import Survey
 from mainstay.adoption.writing import Edit
 from mainstay.records.errors import ConfigurationError, UsageError
 from mainstay.records.formatting import first_few
@@ -23,8 +25,11 @@ from mainstay.records.formatting import first_few
 ANSWERS = ".copier-answers.yml"
 """File in which copier keeps the answers and the version, for updates."""
 
-EXAMPLES = ("src", "tests", "benchmarks")
-"""Folders of a package in which the scaffold has an example, for projects without code of their own."""
+EXAMPLES = ("tests", "benchmarks")
+"""Folders beside the code in which the scaffold has an example, for projects without code of their own."""
+
+SOURCES = {"src": "src/", "src (lib)": "lib/", "src (python)": "python/"}
+"""Folder of the code by the name of the layout; any other layout has none."""
 
 OWN_TABLES = frozenset({"hatch", "mainstay", "pytest"})
 """Tables of the template's pyproject.toml that change how a project is built or tested: never added to one."""
@@ -67,16 +72,19 @@ def scaffold_edits(
         ConfigurationError: If pyproject.toml cannot be extended.
     """
     folder = gated_folder(rendered)
+    examples = (*EXAMPLES, answered_code(rendered)) if has_code else ()
     edits, different = [], []
     for path, text in sorted(rendered.items()):
         before, place = read(path), PurePosixPath(path)
         inside = place.relative_to(folder) if place.is_relative_to(folder) else None
-        if inside is not None and inside.parts[0] in EXAMPLES and has_code:
+        if inside is not None and any(inside.is_relative_to(example) for example in examples):
             continue
-        if inside == PurePosixPath("pyproject.toml") and before is not None:
+        if path == ANSWERS and has_code:  # so that an update brings no example either
+            text = text.replace("\nexample: true\n", "\nexample: false\n")  # noqa: PLW2901
+        if inside == PurePosixPath("pyproject.toml") and (before is not None or has_code):
             has_ruff = any(read(str(place.with_name(name))) is not None for name in RUFF_FILES)
             left_out = OWN_TABLES | ({"ruff"} if has_ruff else set())
-            text = with_sessions_needs(before, text, left_out)  # noqa: PLW2901
+            text = with_sessions_needs(before or "", text, left_out)  # noqa: PLW2901
         elif before is not None and before != text:
             different.append(path)
             if existing is Existing.KEEP:
@@ -105,6 +113,42 @@ def gated_folder(files: Mapping[str, str]) -> str:
     """
     found = re.search(r"^ +working-directory: (\S+)$", files.get(".github/workflows/gate.yml", ""), re.MULTILINE)
     return found[1] if found else ""
+
+
+def answered_code(files: Mapping[str, str]) -> str:
+    r"""The package or module that the scaffold's sessions check, below the folder of the package.
+
+    Args:
+        files: Texts of files, by path.
+
+    Example:
+        >>> answered_code({".copier-answers.yml": "_commit: v1\ncode: src/plank\nkind: library\n"})
+        'src/plank'
+    """
+    found = re.search(r"^code: '?([\w/.]+)", files.get(ANSWERS, ""), re.MULTILINE)
+    return found[1] if found else "src"
+
+
+def surveyed_code(survey: Survey) -> str:
+    """The main package or module of a project, below its folder; empty if there is none."""
+    if not survey.packages:
+        return ""
+    place = SOURCES.get(survey.layout, "") + survey.packages[0]
+    return place if holds(survey.files, place) else f"{place}.py"
+
+
+def holds(files: Iterable[str], place: str) -> bool:
+    """Whether one of the files is a place or lies below it.
+
+    Args:
+        files: Paths of files.
+        place: Path of a file or a folder.
+
+    Example:
+        >>> holds(["src/plank/model.py"], "src/plank"), holds(["src/planks.py"], "src/plank")
+        (True, False)
+    """
+    return any(PurePosixPath(file).is_relative_to(place) for file in files)
 
 
 def with_sessions_needs(own: str, template: str, left_out: Collection[str] = OWN_TABLES) -> str:

@@ -364,15 +364,22 @@ def choose_metric(metrics: Sequence[KeptMetric], name: str | None) -> KeptMetric
     """The metric to search by: the named one, or the one whose degradation is most certain.
 
     Raises:
-        UsageError: If no metric has that name, or several have it.
+        UsageError: If nothing was measured, no metric has that name, or several have it.
     """
-    wanted = [kept for kept in metrics if name is None or name in {kept.metric.id, kept.metric.name}]
-    if not wanted or (name is not None and len(wanted) > 1):
-        known = ", ".join(clean(kept.metric.id) for kept in wanted or metrics) or "none"
+    looked_in = "the gate of the bad commit against the good one"
+    if not metrics:
         raise UsageError(
-            f"{len(wanted)} metrics are called {name!r}" if name else "no metric was measured",
-            looked_in="the gate of the bad commit against the good one",
-            next_step=f"name one of these: {known}",
+            "the good commit gates nothing that ran here, so there is nothing to compare the bad one with",
+            looked_in=looked_in,
+            next_step="name a later good commit that has the workloads, and search where they run",
+        )
+    wanted = [kept for kept in metrics if name is None or name in {kept.metric.id, kept.metric.name}]
+    if name is not None and len(wanted) != 1:
+        known = ", ".join(clean(kept.metric.id) for kept in wanted or metrics)
+        raise UsageError(
+            f"{len(wanted)} metrics are called {name!r}",
+            looked_in=looked_in,
+            next_step=f"name one of these: {known}{'' if wanted else '; or a later good commit that has the metric'}",
         )
     return min(wanted, key=_p_value)
 

@@ -142,7 +142,7 @@ def run_gate(session: Session, options: GateOptions, cluster: Cluster | None) ->
             max_load=max_load(ledgers),
             phases_s=session.watch.seconds,
         )
-    return conclude(
+    run = conclude(
         basis,
         measured,
         run_id=session.folder.id,
@@ -151,6 +151,7 @@ def run_gate(session: Session, options: GateOptions, cluster: Cluster | None) ->
         allow_unjudged=options.allow_unjudged,
         acknowledged=options.acknowledged,
     )
+    return replace(run, on_cluster=cluster is not None)
 
 
 @contextmanager
@@ -225,10 +226,11 @@ def choose_start(repository: Repository, options: StartOptions, environ: Mapping
     configuration = configuration_of(repository, candidate.revision.commit)
     baseline = choose_baseline(repository, candidate, configuration, requested=options.baseline, environ=environ)
     settings = read_settings(repository, baseline.revision, candidate.revision).in_force
+    head = repository.head_of_pull_request(candidate.revision.commit, environ)
     created = datetime.now(UTC)
     return Start(
         baseline=baseline.revision,
-        candidate=candidate.revision,
+        candidate=replace(candidate.revision, head=head),
         notes=(*baseline.notes, *candidate.notes, *([f"only {options.only} was gated"] if options.only else [])),
         salt=created.isoformat() if options.fresh else "",
         created=created.isoformat(timespec="seconds"),

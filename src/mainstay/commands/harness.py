@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from mainstay.records.trials import Side
 from mainstay.revisions import environments, workspace
 from mainstay.revisions.environments import Resolution, SubjectEnvironment
 from mainstay.revisions.layers import Layer, layers_folder
-from mainstay.revisions.workspace import Prepared, Seals, add_worktrees, open_layers
+from mainstay.revisions.workspace import Prepared, PytestSettings, Seals, add_worktrees, open_layers
 from mainstay.store.integrity import find_changes, take_manifest
 from mainstay.workers.fork_server import can_fork, describe_preload, fork_servers
 from mainstay.workers.process import Launcher, WorkerSpec, compile_runner
@@ -40,6 +40,7 @@ class Harness:
         preload_note: How ``preload`` was applied; empty if it names no module.
         seals: Manifests of everything that no worker may change.
         shared: SHA-256 of each shared input before the first trial.
+        pytest_settings: pytest's settings of each revision.
         launchers: Functions that start the workers of each side; empty to start fresh interpreters.
     """
 
@@ -51,6 +52,7 @@ class Harness:
     preload_note: str
     seals: Seals
     shared: Mapping[str, str] = field(default_factory=dict)
+    pytest_settings: Mapping[Side, PytestSettings] = field(default_factory=dict)
     launchers: Mapping[Side, Launcher] = field(default_factory=dict)
 
     @property
@@ -84,6 +86,10 @@ def open_harness(session: Session) -> Iterator[Harness]:
     repository, start = session.repository, session.start
     with repository.scratch_folder() as scratch, ExitStack() as stack:
         trees = add_worktrees(repository, start.revisions, scratch)
+        pytest_settings = {side: workspace.pytest_settings(tree) for side, tree in trees.items()}
+        sources = (
+            tuple(Side) if _workloads_differ(session, trees) else (Side.BASELINE,)
+        )  # before any of their code runs
         session.watch.lap("revisions")
         session.observer.phase("environments")
         untouched = take_manifest(trees[Side.BASELINE])
@@ -92,12 +98,12 @@ def open_harness(session: Session) -> Iterator[Harness]:
             repository.remove_worktree(trees[Side.BASELINE])
             repository.add_worktree(start.baseline.commit, trees[Side.BASELINE])
         layers = stack.enter_context(open_layers(resolutions.values()))
-        harness = _build(session, scratch, trees, resolutions, layers)
+        harness = _build(session, scratch, trees, resolutions, layers, sources=sources)
         environments.sweep_builds()  # by now, processes of killed gates have ended
         compile_runner()
         launchers = stack.enter_context(_open_launchers(session, harness))
         session.watch.lap("preparation")
-        yield replace(harness, launchers=launchers)
+        yield replace(harness, pytest_settings=pytest_settings, launchers=launchers)
 
 
 @contextmanager
@@ -115,12 +121,12 @@ def _build(
     trees: Mapping[Side, Path],
     resolutions: Mapping[Side, Resolution],
     layers: Mapping[str, Layer],
+    *,
+    sources: Collection[Side],
 ) -> Harness:
-    """Build environments and measuring folders, and prepare the data."""
+    """Build environments and measuring folders, one for each source of workload files, and prepare the data."""
     repository, configuration, settings = session.repository, session.configuration, session.settings
     seals = Seals(layers.values())
-    differ = _workloads_differ(session) or workspace.sticks_differ(trees, settings.judging)
-    sources = Side if differ else (Side.BASELINE,)
     measuring: dict[Side, Path] = {}
     shared: dict[str, str] = {}
 
@@ -188,11 +194,11 @@ def _resolutions(session: Session, trees: Mapping[Side, Path]) -> Mapping[Side, 
     return resolutions
 
 
-def _workloads_differ(session: Session) -> bool:
-    """Whether the change touches the workload files or their pytest settings."""
-    settings, commits = session.pytest_settings, session.start.revisions
-    folders = {side: configuration.workloads for side, configuration in session.settings.judging.items()}
+def _workloads_differ(session: Session, trees: Mapping[Side, Path]) -> bool:
+    """Whether the change touches the workload files, what their links lead to, or their pytest settings."""
+    commits, judging = session.start.revisions, session.settings.judging
+    folders = {side: configuration.workloads for side, configuration in judging.items()}
     files = {
         (folder, session.repository.folder_digest(commits[side].commit, folder)) for side, folder in folders.items()
     }
-    return len(files) > 1 or settings[Side.BASELINE] != settings[Side.CANDIDATE]
+    return len(files) > 1 or workspace.sticks_differ(trees, judging)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from mainstay.commands.history import read
 from mainstay.gates.trends import metric_trends
+from mainstay.records.errors import StoreError
 from mainstay.reports.history import render_feed, render_history
 from mainstay.revisions.git import Repository
 from mainstay.stats.trend import RUN_LENGTH
-from mainstay.store.files import write_output
+from mainstay.store.files import leads_to_file, write_output
 
 
 def write_page(
@@ -30,8 +31,14 @@ def write_page(
         File of the feed.
 
     Raises:
-        StoreError: If a file cannot be written.
+        StoreError: If a file cannot be written, or no feed can lie next to the page.
     """
+    if not leads_to_file(output):
+        raise StoreError(
+            "the feed is written next to the page, so the page must be a regular file",
+            looked_in=str(output),
+            next_step="name a file, such as '--output history.html'",
+        )
     history = read(folder, remote=remote, environ=environ)
     trends = metric_trends(history.runs)
     name = title or Repository.discover(folder).root.name

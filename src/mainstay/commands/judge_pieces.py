@@ -23,8 +23,7 @@ from mainstay.gates.accuracy import decode_classes
 from mainstay.gates.policy import Design
 from mainstay.measuring.loop import Measurement, SilentObserver
 from mainstay.records.errors import GitError, MainstayError, PieceError
-from mainstay.records.findings import Finding, Verdict
-from mainstay.records.formatting import first_few
+from mainstay.records.runs import Shards
 from mainstay.records.trials import Outcome, Trial
 from mainstay.revisions.git import Repository
 from mainstay.store.journal import JUDGEMENTS, new_run
@@ -134,20 +133,23 @@ def judge_pieces(
     first = min(pieces, key=lambda piece: piece.start.created)
     basis = replace(basis_of(pieces[0]), start=first.start)
     basis.require_known(acknowledged)
+    recorded = Recorded(pieces, basis)
     repository = None
     with suppress(GitError):
         repository = Repository.discover(folder)
-    measured = _replay(pieces, basis, begun)
+    measured = _replay(pieces, basis, recorded, begun)
     with new_run(folder, datetime.now(UTC), {"created": basis.start.created}, among=JUDGEMENTS) as place:
         run = conclude(
             basis, measured, run_id=place.id, repository=repository, environ=environ, acknowledged=acknowledged
         )
-        return finish(place, run)
+        cut = tuple(str(piece.head.shard) for piece in pieces if piece.ending and not piece.ending.is_complete)
+        shards = Shards(count=len(pieces), num_pairs=recorded.num_pairs, cut=cut)
+        return finish(place, replace(run, shards=shards))
 
 
-def _replay(pieces: Sequence[Piece], basis: Basis, begun: float) -> Measured:
+def _replay(pieces: Sequence[Piece], basis: Basis, recorded: Recorded, begun: float) -> Measured:
     """Run the measuring loop with the recorded trials."""
-    plan, recorded = basis.plan, Recorded(pieces, basis)
+    plan = basis.plan
     ledgers = open_ledgers(basis.agenda, plan)
     basis.pass_proved(ledgers)
     with ThreadPoolExecutor(1) as executor:
@@ -185,7 +187,6 @@ def _replay(pieces: Sequence[Piece], basis: Basis, begun: float) -> Measured:
             *_notes_on_pieces(pieces),
             *dict.fromkeys(note for ending in endings for note in ending.notes),
             *measurement.notes,
-            *_note_on_continuing(findings, plan.looks, pieces, recorded.num_pairs),
         ),
         tampering=tuple(
             f"on shard {piece.head.shard}: {change}"
@@ -206,20 +207,6 @@ def _notes_on_pieces(pieces: Sequence[Piece]) -> list[str]:
     if len(processors) > 1:
         notes.append(f"the shards ran on different processors: {', '.join(processors)}")
     return notes
-
-
-def _note_on_continuing(
-    findings: Sequence[Finding], looks: Sequence[int], pieces: Sequence[Piece], num_pairs: int
-) -> list[str]:
-    """How to measure more, if a finding is undecided and a part of a share or a look is left."""
-    if all(finding.verdict is not Verdict.INCONCLUSIVE for finding in findings):
-        return []
-    cut = [str(piece.head.shard) for piece in pieces if piece.ending and not piece.ending.is_complete]
-    if cut:
-        named = first_few(cut)
-        return [f"undecided: run the command of each shard whose time was used up again ({named}), then judge again"]
-    further = next((look for look in looks if look > num_pairs), None)
-    return [f"undecided: run each shard again with '--up-to {further}', then judge again"] if further else []
 
 
 def _refuse_times(request: TimedRequest) -> NoReturn:

@@ -7,8 +7,10 @@
 
 from __future__ import annotations
 
+import filecmp
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from mainstay.commands.harness import Harness
 from mainstay.commands.session import Session
@@ -19,6 +21,7 @@ from mainstay.records.errors import ConfigurationError
 from mainstay.records.findings import Waiver
 from mainstay.records.runs import Change
 from mainstay.records.trials import Side
+from mainstay.revisions.workspace import workload_files
 
 
 def waivers_of(session: Session, side: Side) -> tuple[Waiver, ...]:
@@ -78,19 +81,26 @@ def changes_of_judgement(
         agenda: Agenda with the markers of both revisions.
         waivers: Waivers of the candidate.
     """
-    settings, repository = session.settings, session.repository
-    commits = [revision.commit for revision in session.start.revisions.values()]
-    folders = {configuration.workloads for configuration in settings.judging.values()}
-    files = [
-        changes.ChangedFile(path, *(repository.read_file(commit, path) for commit in commits))
-        for path in repository.changed_files(commits[0], commits[1], sorted(folders))
-    ]
+    settings = session.settings
     yield from changes.waiver_changes(reviewed_waivers(session), waivers)
-    yield from changes.file_changes(files)
-    told = session.pytest_settings.values()
+    yield from changes.file_changes(list(_changed_files(session, harness)))
+    told = [harness.pytest_settings[side] for side in Side]
     yield from changes.pytest_changes(*({"file": found.file, **found.values} for found in told))
     yield from changes.startup_changes(*(harness.startup[side] for side in Side))
     yield from changes.marker_changes(agenda.baseline, agenda.candidate)
     yield from changes.setting_changes(
         settings.own[Side.BASELINE], settings.own[Side.CANDIDATE], is_first=settings.is_first
     )
+
+
+def _changed_files(session: Session, harness: Harness) -> Iterator[changes.ChangedFile]:
+    """Workload files that differ as they lie in the measuring folders, where each link is replaced by what it leads to."""
+    if len(harness.specs) == 1:  # these are equal, and only the baseline's were copied
+        return
+    folders = {configuration.workloads for configuration in session.settings.judging.values()}
+    files = [workload_files(Path(harness.specs[side][side].folder), sorted(folders)) for side in Side]
+    for name in sorted(files[0].keys() | files[1].keys()):
+        before, after = (found.get(name) for found in files)
+        if before is None or after is None or not filecmp.cmp(before, after, shallow=False):
+            contents = (None if file is None else file.read_bytes() for file in (before, after))
+            yield changes.ChangedFile(name, *contents)

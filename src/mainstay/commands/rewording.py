@@ -17,7 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from mainstay.commands.harness import Harness
 from mainstay.commands.session import Session
@@ -26,10 +26,19 @@ from mainstay.measuring.scheduling import derive_seeds
 from mainstay.records.formatting import first_few
 from mainstay.records.metrics import Workload
 from mainstay.records.trials import Side
-from mainstay.revisions.unchanged import WordComparison, compare_trees, compare_words, find_native_code, names_in_wheels
+from mainstay.revisions.environments import installed_path
+from mainstay.revisions.unchanged import (
+    WordComparison,
+    compare_trees,
+    compare_words,
+    find_native_code,
+    find_records,
+    names_in_wheels,
+)
 from mainstay.runner.protocol import Traced
 from mainstay.runner.ready_metrics import READY_METRICS
 from mainstay.runner.rewording import MADE_BY_UV
+from mainstay.workers.process import start_fresh
 from mainstay.workers.tracing import FEWEST_CALLS, MOST_CALLS, TracedRun, TraceError, trace_workloads
 
 SHARE_OF_BUDGET = 0.25
@@ -80,7 +89,7 @@ def prove_reworded(session: Session, harness: Harness, agenda: Agenda, differing
         session: Session of the run.
         harness: Both revisions, equal but for what they install.
         agenda: Workloads to be judged, which both revisions collected alike.
-        differing: Files in which the wheels differ.
+        differing: Files in which the wheels differ, by their names there.
 
     Returns:
         The proof; nothing if the revisions differ in more than words.
@@ -90,7 +99,8 @@ def prove_reworded(session: Session, harness: Harness, agenda: Agenda, differing
     """
     trees = [harness.subjects[side].site_packages for side in Side]
     comparison = compare_trees(*trees)
-    if not comparison.is_text_of_modules or set(differing) - set(comparison.files):
+    installed = {installed_path(PurePosixPath(name)) for name in differing}
+    if not comparison.is_text_of_modules or installed - set(map(PurePosixPath, comparison.files)):
         return Reworded()
     specs = harness.specs[Side.BASELINE]
     baseline = specs[Side.BASELINE]
@@ -101,6 +111,8 @@ def prove_reworded(session: Session, harness: Harness, agenda: Agenda, differing
         beside=Path(baseline.folder),
         variables=baseline.variables,
     )
+    if words.problem:
+        return Reworded(note=f"only the text of modules differs; measured nevertheless, since {words.problem}")
     if not words.is_same_code and not (words.changed and session.configuration.proof == "executed"):
         return Reworded()
     if words.changed and not words.can_follow_calls:
@@ -116,7 +128,8 @@ def prove_reworded(session: Session, harness: Harness, agenda: Agenda, differing
         return Reworded(note=f"{equal}; measured nevertheless, since {reason}")
 
     session.observer.phase("proof")
-    tracing = _Tracing(session=session, harness=harness, words=words, files=comparison.files)
+    files = (*comparison.files, *find_records(trees[0]))
+    tracing = _Tracing(session=session, harness=harness, words=words, files=files)
     proved = tracing.prove(eligible)
     session.watch.lap("proof")
     if tracing.obstacles:
@@ -172,7 +185,7 @@ class _Tracing:
         session: Session of the run.
         harness: Both revisions.
         words: In what they differ.
-        files: Modules that do.
+        files: Modules that do, and files that may differ with them.
         obstacles: Why workloads must be measured; under an empty name, why all must.
         calls: Traced calls of each workload that was run repeatedly, since code differs that none of them executed.
     """
@@ -246,6 +259,7 @@ class _Tracing:
             self.harness.specs[Side.BASELINE][side],
             seeds,
             timed,
+            launcher=self.harness.launchers.get(side, start_fresh),
             limit_s=self.session.configuration.trial_seconds,
             deadline=deadline,
             follows_calls=bool(self.words.changed),
@@ -282,7 +296,7 @@ def find_obstacle(seen: Traced, words: WordComparison, files: Sequence[str]) -> 
     Args:
         seen: What a traced run saw.
         words: In what the modules differ.
-        files: The modules that do.
+        files: The modules that do, and files that may differ with them.
 
     Returns:
         What it is, as the rest of a sentence; empty if nothing.

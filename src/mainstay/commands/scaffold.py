@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
@@ -27,7 +27,16 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from mainstay.adoption.scaffold import ANSWERS, Existing, gated_folder, scaffold_edits
+from mainstay.adoption.scaffold import (
+    ANSWERS,
+    Existing,
+    answered_code,
+    gated_folder,
+    holds,
+    scaffold_edits,
+    surveyed_code,
+)
+from mainstay.adoption.survey import Survey, survey_project
 from mainstay.adoption.writing import Edit
 from mainstay.records.errors import ConfigurationError, UsageError
 from mainstay.records.redaction import without_credentials
@@ -197,6 +206,7 @@ def render_scaffold(repository: Repository, options: ScaffoldOptions, environ: M
 
     Raises:
         UsageError: If an answer is missing or wrong, the template cannot be read, or files differ.
+        ConfigurationError: If pyproject.toml cannot be read or extended.
         EnvironmentBuildError: If copier cannot be installed.
     """
     top = repository.top
@@ -222,15 +232,25 @@ def render_scaffold(repository: Repository, options: ScaffoldOptions, environ: M
     with tempfile.TemporaryDirectory() as scratch:
         stage = Path(scratch, top.name or "project")
         _stage(top, listed, stage)
-        _run_copier(source, stage, options, _defaults(repository, source), environ)
+        _run_copier(source, stage, options, _defaults(repository, source, listed, read), environ)
         files = {place.relative_to(stage).as_posix(): place for place in stage.rglob("*") if place.is_file()}
         texts = {path: text for path, place in files.items() if (text := text_of(place)) is not None}
         executable = frozenset(path for path in texts if os.access(files[path], os.X_OK))
     folder = gated_folder(texts)
-    has_code = any(path.endswith(".py") and (not folder or path.startswith(f"{folder}/")) for path in listed)
+    survey = _survey(listed, read, folder)
+    has_code = survey is not None and bool(survey.packages or survey.backend == "setup.py")
     edits = scaffold_edits(texts, read, existing=options.existing, has_code=has_code, executable=executable)
+    _refuse_other_place(survey, {*listed, *(edit.path for edit in edits)}, texts, folder)
     _refuse_loss(repository, [edit.path for edit in edits if edit.before is not None], options.existing)
-    return Scaffold(edits=edits, folder=folder, notes=tuple(_notes(repository, source, texts, folder)))
+    return Scaffold(edits=edits, folder=folder, notes=tuple(_notes(repository, source, survey)))
+
+
+def _survey(listed: Sequence[str], read: Callable[[str], str | None], folder: str = "") -> Survey | None:
+    """Survey what is below a folder of the repository; ``None`` if there is no Python file."""
+    inside = [path.removeprefix(f"{folder}/") for path in listed if not folder or path.startswith(f"{folder}/")]
+    if not any(path.endswith(".py") for path in inside):
+        return None
+    return survey_project(inside, lambda path: read(f"{folder}/{path}" if folder else path))
 
 
 def _stage(top: Path, listed: Sequence[str], stage: Path) -> None:
@@ -272,10 +292,12 @@ def _run_copier(
         )
 
 
-def _defaults(repository: Repository, source: Source) -> dict[str, Any]:
+def _defaults(
+    repository: Repository, source: Source, listed: Sequence[str], read: Callable[[str], str | None]
+) -> dict[str, Any]:
     """Answers that the project suggests; a person may give others."""
     try:
-        project = tomllib.loads(text_of(repository.top / "pyproject.toml") or "").get("project", {})
+        project = tomllib.loads(read("pyproject.toml") or "").get("project", {})
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(
             f"not a TOML file: {error}", looked_in=str(repository.top / "pyproject.toml"), next_step="correct it"
@@ -283,21 +305,37 @@ def _defaults(repository: Repository, source: Source) -> dict[str, Any]:
     name = re.sub(r"[^a-z0-9]+", "-", str(project.get("name", repository.top.name)).lower()).strip("-")
     remote = repository.remote()
     address = repository.call("remote", "get-url", remote, check=False).text if remote else ""
-    oldest = re.search(r">=\s*(3\.1[1-4])\b", str(project.get("requires-python", "")))
+    oldest = re.search(r"[>~=]=\s*(3\.1[1-4])\b", str(project.get("requires-python", "")))
+    survey = None if holds(listed, "packages") else _survey(listed, read)  # they may have one project each
     suggested = {
         "name": name if re.match("[a-z]", name) else "",
-        "description": project.get("description", ""),
+        "description": " ".join(str(project.get("description", "")).split()),
+        "code": surveyed_code(survey) if survey else "",
         "repository": _on_github(address),
         "mainstay": _on_github(source.address),
         "python": oldest[1] if oldest else "",
     }
-    return {question: answer for question, answer in suggested.items() if answer}
+    answers: dict[str, Any] = {question: answer for question, answer in suggested.items() if answer}
+    return answers | ({"example": False} if "code" in answers else {})
 
 
 def _on_github(address: str) -> str:
     """Owner and name of a repository on GitHub; empty for another address."""
     found = re.search(r"(?:github\.com[:/]|^gh:)([A-Za-z0-9-]+/[A-Za-z0-9._-]+?)(?:\.git)?/?$", address)
     return found[1] if found else ""
+
+
+def _refuse_other_place(survey: Survey | None, files: Collection[str], texts: Mapping[str, str], folder: str) -> None:
+    """Refuse a scaffold whose sessions would look for the code where there is none."""
+    code = answered_code(texts)
+    if holds(files, f"{folder}/{code}".lstrip("/")):
+        return
+    found = surveyed_code(survey) if survey else ""
+    raise UsageError(
+        f"nothing was written: the scaffold's sessions would look for the code in {code}, and nothing is there",
+        looked_in=folder or "the top of the repository",
+        next_step=f"say where it is: --answer code={found or 'PATH'}",
+    )
 
 
 def _refuse_loss(repository: Repository, paths: Sequence[str], existing: Existing | None) -> None:
@@ -313,13 +351,12 @@ def _refuse_loss(repository: Repository, paths: Sequence[str], existing: Existin
         )
 
 
-def _notes(repository: Repository, source: Source, texts: Mapping[str, str], folder: str) -> Iterator[str]:
+def _notes(repository: Repository, source: Source, survey: Survey | None) -> Iterator[str]:
     """What a person must know."""
     yield f"the scaffold is that of {source.address}, {source.ref}"
     yield "its sessions are locked by 'uvx nox -s lock' and run by 'uvx nox'"
-    own = text_of(repository.top / folder / "pyproject.toml")
-    if own is not None and "Programming Language :: Python :: 3." not in own:
-        yield "noxfile.py reads the versions of Python from the classifiers in [project]: add those that you support"
+    if survey is not None and survey.backend == "none" and survey.packages:
+        yield "its sessions install the project, and nothing says how it is built: add [build-system] and [project] to pyproject.toml"
     configured = repository.call("config", "--show-scope", "--get-all", "core.hooksPath", check=False).text.splitlines()
     hooks = [line.partition("\t")[2] for line in configured if not line.startswith("command")]  # our own calls' one
     if hooks:

@@ -23,9 +23,7 @@ from mainstay.commands.start import BothSettings, Start, read_settings
 from mainstay.measuring.loop import Observer
 from mainstay.project.configuration import Configuration
 from mainstay.records.errors import ConfigurationError, Interrupted, MainstayError, OutageError, StoreError
-from mainstay.records.trials import Side
 from mainstay.revisions.git import Repository
-from mainstay.revisions.workspace import PYTEST_FILES, PytestSettings, pytest_settings
 from mainstay.store.journal import RunFolder, new_run
 from mainstay.workers.process import collecting_seconds
 
@@ -95,15 +93,6 @@ class Session:
     def collecting_seconds(self) -> float:
         """Time after which importing and collecting counts as hung, in seconds."""
         return collecting_seconds(self.configuration.trial_seconds, self.start.seconds)
-
-    @cached_property
-    def pytest_settings(self) -> Mapping[Side, PytestSettings]:
-        """The pytest settings of each revision."""
-        return {side: self._pytest_settings_at(revision.commit) for side, revision in self.start.revisions.items()}
-
-    def _pytest_settings_at(self, commit: str) -> PytestSettings:
-        existing = self.repository.existing_files(commit, PYTEST_FILES)
-        return pytest_settings(lambda name: self.repository.read_file(commit, name) if name in existing else None)
 
     @property
     def today(self) -> date:

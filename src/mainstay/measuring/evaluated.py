@@ -25,6 +25,7 @@ from mainstay.measuring.items import (
     item_groups,
     paired_samples,
     preset_samples,
+    unscored_samples,
 )
 from mainstay.measuring.ledger import MarginSource, WorkloadLog
 from mainstay.records.findings import Finding, Verdict
@@ -203,6 +204,9 @@ class EvaluationLog(WorkloadLog):
                 num_left = self._num_left(paired[task], paired.values(), score, num_looks)
                 samples.append(_with_repeat(paired[task], metric, repeats.get(task), num_left=num_left))
             elif not any(task in tasks for tasks in sides.values()):
+                if num_looks < len(self.shares) and self._num_unscored(score, paired.values()):
+                    samples.append(unscored_samples(metric, tier=_declared_tier(metric)))
+                    continue
                 nothing = ItemsError("neither revision recorded a score of it")
                 samples.append(preset_samples(metric, refused=nothing, tier=_declared_tier(metric)))
             else:
@@ -246,11 +250,14 @@ class EvaluationLog(WorkloadLog):
         """Largest number of scores of a task that a side may still record after some looks."""
         if num_looks == len(self.shares):
             return 0
-        num_items = len(task.ids)
-        chosen_of = self.trials[0, Side.BASELINE, 0].examples[score].chosen_of
-        unscored = chosen_of - sum(len(each.ids) for each in scored)
+        num_items, unscored = len(task.ids), self._num_unscored(score, scored)
         expected = num_items / self.shares[num_looks - 1]
         return math.ceil(max(0, min(unscored, MOST_UNEVEN * expected - num_items)) * task.repeats)
+
+    def _num_unscored(self, score: str, scored: Iterable[PairedTask]) -> int:
+        """Number of items, of all tasks, that the sides have not scored yet."""
+        examples = self.trials[0, Side.BASELINE, 0].examples.get(score)
+        return examples.chosen_of - sum(len(each.ids) for each in scored) if examples else 0
 
     def _different_choice(self, score: str, num_looks: int) -> ItemsError | None:
         """Why items that neither side has scored yet cannot be the same; ``None`` if they can."""

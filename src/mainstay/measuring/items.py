@@ -131,6 +131,19 @@ def preset_samples(
     return TaskSamples(metric=metric, preset=finding, tier=tier)
 
 
+def unscored_samples(metric: Metric, *, tier: Tier | None) -> TaskSamples:
+    """Samples of a task of which no item was chosen so far, while others are left: it cannot be judged yet.
+
+    Args:
+        metric: The metric of the task.
+        tier: Declared tier.
+    """
+    reason = "none of its items was scored so far"
+    return TaskSamples(
+        metric=metric, preset=Finding(metric=metric, verdict=Verdict.INCONCLUSIVE, reason=reason), tier=tier
+    )
+
+
 def flipped_items(
     task: PairedTask, metric: str, items: Mapping[Side, Iterable[ScoredItem]], *, at_most: int = MAX_FLIPPED
 ) -> tuple[FlippedItem, ...]:

@@ -105,7 +105,8 @@ class Configuration:
         writable: Files and folders outside the project that workers can write to in addition to their own folders,
             absolute or beginning with ``~/``. A gate uses the setting of the baseline.
         evaluation: Settings of ``mainstay judge`` for stored results: the keys ``margin``, ``margins``, ``tiers``,
-            ``ranges``, ``directions``, ``filter`` and ``cluster``. A gate does not use them.
+            ``ranges``, ``directions``, ``filter`` and ``cluster``. A gate does not use them. ``mainstay judge`` also
+            uses ``alpha``, ``margin_level`` and ``inconclusive``.
 
     Example:
         >>> Configuration(margins={"top1_accuracy": 0.002}).margin("top1_accuracy", dataset="mnist")

@@ -165,18 +165,14 @@ def _complaint(finding: Finding, waiver: Waiver, today: datetime.date) -> str:
     """Why a waiver does not cover a finding; empty if it does."""
     if _has_expired(waiver, today):
         return f"its waiver expired on {waiver.until}"
-    has_degradation = finding.verdict is not Verdict.MISSING and not finding.is_new
-    if has_degradation and not _degradation(finding) <= waiver.limit:
-        return f"more than the {waiver.limit:g} that its waiver accepts"
-    return ""
-
-
-def _degradation(finding: Finding) -> float:
-    """The estimated degradation on the scale of the margin; infinite without an estimate, so that no limit covers it."""
+    if finding.verdict is Verdict.MISSING or finding.is_new:
+        return ""
     degradation = finding.measured_degradation
     if degradation is None or math.isnan(degradation):
-        return math.inf
-    return finding.metric.scale.to_margin(degradation)
+        return "its degradation was not measured, so its waiver cannot apply"
+    if not finding.metric.scale.to_margin(degradation) <= waiver.limit:
+        return f"more than the {waiver.limit:g} that its waiver accepts"
+    return ""
 
 
 def unknown_waivers(

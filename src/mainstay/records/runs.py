@@ -180,6 +180,8 @@ class Revision:
         tree: Full hash of its tree; empty for stored results.
         subject: First line of the commit message; for stored results, the names of the files.
         name: Name for the user, such as ``merge base with origin/main`` or ``working tree``.
+        head: Full hash of the last commit of a pull request, if the commit is the merge that CI made of it; otherwise
+            empty.
     """
 
     side: Side
@@ -187,6 +189,7 @@ class Revision:
     tree: str
     subject: str
     name: str
+    head: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -274,6 +277,21 @@ class Change:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Shards:
+    """The shards that measured a gate, and whose pieces were judged together.
+
+    Attributes:
+        count: Number of shards.
+        num_pairs: Number of pairs up to which all of them are complete.
+        cut: Shards whose time was used up, such as ``1/4``.
+    """
+
+    count: int
+    num_pairs: int
+    cut: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
     """Everything one gate produced.
 
@@ -298,6 +316,8 @@ class Run:
         max_load: Largest load by other processes seen during a trial, in processors.
         explanation: The first place where the revisions differ, if the gate was asked for it and did not pass; it
             decides nothing.
+        shards: Shards that measured it; ``None`` if it was not measured in shards.
+        on_cluster: Whether a cluster measured accuracy.
         schema_version: Always 1.
     """
 
@@ -320,6 +340,8 @@ class Run:
     phases_s: Mapping[str, float] = field(default_factory=dict)
     max_load: float | None = None
     explanation: Explanation | None = None
+    shards: Shards | None = None
+    on_cluster: bool = False
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from mainstay.records.findings import Verdict
 from mainstay.records.formatting import UNKNOWN, first_few
@@ -37,6 +37,7 @@ _FAULTS = {
     Verdict.MISSING: "a metric is missing",
     Verdict.ERROR: "the candidate is broken",
 }
+_NOTHING_JUDGED = "nothing was judged, so nothing is known about the change"
 
 
 def advice(run: Run) -> str:
@@ -52,9 +53,18 @@ def exit_meaning(run: Run) -> str:
     """The exit status in words; an inconclusive gate may be mapped by policy."""
     if run.verdict is Verdict.INCONCLUSIVE and run.exit_status != 3:
         return f"undecided, which the policy maps to {run.exit_status}"
+    if run.verdict is Verdict.PASS:
+        return _meaning_of_pass({finding.verdict for finding in run.findings})
     if run.exit_status == 1:
         return _FAULTS.get(run.verdict, EXIT_MEANINGS[1])
     return EXIT_MEANINGS[run.exit_status]
+
+
+def _meaning_of_pass(verdicts: Collection[Verdict]) -> str:
+    """What a pass means, given the verdicts of its findings."""
+    if Verdict.WAIVED in verdicts:
+        return f"{EXIT_MEANINGS[0]} except what is waived"
+    return EXIT_MEANINGS[0] if Verdict.PASS in verdicts else "nothing was judged that could block"
 
 
 def decisive_sentence(run: Run, rows: Sequence[FindingRow]) -> str:
@@ -89,6 +99,8 @@ def sureness(run: Run, rows: Sequence[FindingRow]) -> str:
         rows: Its findings; those that block a merge come first.
     """
     deciding = [row for row in rows if row.verdict is run.verdict]
+    if run.verdict is Verdict.PASS and not deciding:
+        return _sureness_without_pass(rows)
     if run.verdict is Verdict.ERROR:
         return _sureness_of_error(run, deciding)
     if run.verdict is Verdict.INCONCLUSIVE:
@@ -107,10 +119,20 @@ def sureness(run: Run, rows: Sequence[FindingRow]) -> str:
     )
 
 
+def _sureness_without_pass(rows: Sequence[FindingRow]) -> str:
+    """How sure a gate is that passes although no metric was found within its margin, so that no error rate holds."""
+    verdicts = {row.verdict for row in rows}
+    if Verdict.WAIVED in verdicts:
+        return "accepted by a waiver, not within the margin"
+    if verdicts == {Verdict.NEW}:
+        return "nothing was judged: all metrics are new"
+    return _NOTHING_JUDGED
+
+
 def _sureness_of_error(run: Run, deciding: Sequence[FindingRow]) -> str:
     """How sure it is that the candidate is to blame, which only it is if the exit status says so."""
     if not deciding:
-        return "nothing was judged, so nothing is known about the change"
+        return _NOTHING_JUDGED
     if run.exit_status == 1:
         return "certain: the candidate failed where the baseline did not; how much it changed was not measured"
     return "nothing is known about the change, since not the candidate alone is to blame"

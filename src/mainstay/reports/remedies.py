@@ -22,7 +22,7 @@ from mainstay.records.metrics import STORED, Metric
 from mainstay.records.runs import Revision, Run
 from mainstay.reports.cleaning import NAME_LENGTH, clean
 
-_CHOSEN_BY_ITSELF = ("merge base", "working tree")
+_CHOSEN_BY_ITSELF = ("merge base", "working tree", "first parent of the pull request")
 _STANDARD_ERRORS = 3.0
 _OF_ITEMS = {
     Verdict.ERROR: "score the same items on both sides, all of them, then judge again",
@@ -67,24 +67,33 @@ class Gate:
         command: Command that gates the repaired working tree.
         same: Command that gates the same candidate again.
         against_another: Command that gates the working tree against another baseline.
-        baseline: First twelve digits of the baseline's commit.
-        candidate: First twelve digits of the candidate's commit.
+        again: What these commands do, in words.
+        fetch: Start of a command that needs the candidate, which fetches it; empty unless CI made it.
+        ends: Both ends of the change, as arguments for git. A pull request ends with its own last commit, and begins
+            where its branch does.
         seconds: Duration of this gate; 0 if unknown.
         budget: Budget for measuring, in seconds.
         first_look: Pairs at the first look; 0 if all stored items are judged at once.
         last_look: Pairs at the last look.
+        next_look: Pairs up to which all shards of the gate can measure next; 0 if there are none, or no shards.
+        is_sharded: Whether the gate was measured in shards.
+        cut_shards: Those of them whose time was used up.
         trial_s: Mean seconds of a trial, by workload, as far as known.
     """
 
     command: str = "mainstay gate"
     same: str = "mainstay gate"
     against_another: str = "mainstay gate --baseline REVISION"
-    baseline: str = "BASELINE"
-    candidate: str = "CANDIDATE"
+    again: str = "gate again"
+    fetch: str = ""
+    ends: str = "BASELINE CANDIDATE"
     seconds: float = 0.0
     budget: float = 0.0
     first_look: int = 5
     last_look: int = 20
+    next_look: int = 0
+    is_sharded: bool = False
+    cut_shards: tuple[str, ...] = ()
     trial_s: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -94,19 +103,28 @@ class Gate:
         Args:
             run: Run of that gate.
         """
-        looks = run.plan.looks or (0,)
-        part = tuple(shlex.quote(clean(argument)) for argument in run.plan.arguments)
+        looks, shards = run.plan.looks or (0,), run.shards
+        start, part = _start(run), tuple(shlex.quote(clean(argument)) for argument in _part(run))
         baseline = _named("--baseline", run.baseline)
+        same = (*baseline, *_named("--candidate", run.candidate))
+        fetch = ""
+        if run.candidate.head:
+            same = ("--baseline", _short(run.baseline.commit), "--candidate", _short(run.candidate.commit))
+            fetch = f"git fetch origin {clean(run.candidate.commit)} && "
         return cls(
-            command=_command(*baseline, *part),
-            same=_command(*baseline, *_named("--candidate", run.candidate), *part),
-            against_another=_command("--baseline", "REVISION", *part),
-            baseline=clean(run.baseline.commit)[:12],
-            candidate=clean(run.candidate.commit)[:12],
+            command=_command(start, *baseline, *part),
+            same=f"{fetch}{_command(start, *same, *part)}",
+            against_another=_command(start, "--baseline", "REVISION", *part),
+            again="gate again in shards" if shards else "gate again",
+            fetch=fetch,
+            ends=_ends(run),
             seconds=sum(run.phases_s.values()),
             budget=run.plan.seconds,
             first_look=looks[0],
             last_look=looks[-1],
+            next_look=next((look for look in looks if look > shards.num_pairs), 0) if shards else 0,
+            is_sharded=shards is not None,
+            cut_shards=tuple(map(clean, shards.cut)) if shards else (),
             trial_s={each.id: each.seconds / (2 * each.num_pairs) for each in run.workloads if each.num_pairs},
         )
 
@@ -147,10 +165,9 @@ def next_step(finding: Finding, gate: Gate | None = None) -> Step:
     if finding.metric.workload == STORED:
         return _step_for_items(finding, metric)
     if finding.is_doubted:
-        acknowledged = f"{gate.same} --acknowledge-gain {shlex.quote(metric)}"
-        return Step(metric, "look at the gain, then gate again with", acknowledged, gate_minutes(gate.seconds))
+        return _acknowledgement(metric, gate)
     match finding.verdict:
-        case Verdict.INCONCLUSIVE if finding.needs_review:
+        case Verdict.INCONCLUSIVE if finding.needs_review and not _lacks_degradation(finding):
             return Step(
                 metric, "review the changed workload, and accept it", waive_command(finding, gate), minutes_text(1)
             )
@@ -159,10 +176,10 @@ def next_step(finding: Finding, gate: Gate | None = None) -> Step:
         case Verdict.ERROR:
             return _repair(finding, metric, gate)
         case Verdict.FAIL:
-            return Step(metric, "repair what made it worse, then gate again", *again)
+            return Step(metric, f"repair what made it worse, then {gate.again}", *again)
         case Verdict.MISSING:
             file = shlex.quote(metric.partition("::")[0])
-            command = f"git diff {gate.baseline} {gate.candidate} -- {file}"
+            command = f"git diff {gate.ends} -- {file}"
             return Step(metric, "find out what happened to it, and restore it", command, minutes_text(1))
         case Verdict.NEW:
             return Step(metric, _OF_ITEMS[Verdict.NEW])
@@ -233,23 +250,57 @@ def waived_text(finding: Finding, label: str, gate: Gate) -> str:
     return f"{label} up to {clean(degradation_text(finding.metric, max(_waivable(finding, gate))))}"
 
 
-def _command(*arguments: str) -> str:
-    """The command that gates with these arguments."""
-    return " ".join(("mainstay gate", *arguments))
+def _start(run: Run) -> str:
+    """The command that gates everything as a run did; only the user knows the address of a cluster."""
+    if run.shards:
+        return f"mainstay trials --shard I/{run.shards.count}"
+    return "mainstay gate --cluster ADDRESS" if run.on_cluster else "mainstay gate"
+
+
+def _part(run: Run) -> tuple[str, ...]:
+    """The arguments that choose the workloads of a run; shards measure nothing but accuracy, so they take no part."""
+    return run.plan.arguments[2:] if run.shards and "--only" in run.plan.arguments[:1] else run.plan.arguments
+
+
+def _ends(run: Run) -> str:
+    """Both ends of the change of a run, as arguments for git."""
+    baseline = _short(run.baseline.commit)
+    if head := _short(run.candidate.head):
+        return f"$(git merge-base {baseline} {head}) {head}"
+    return f"{baseline} {_short(run.candidate.commit)}"
+
+
+def _short(commit: str) -> str:
+    """The first digits of a commit."""
+    return clean(commit)[:12]
+
+
+def _command(*parts: str) -> str:
+    """A command of its start and arguments."""
+    return " ".join(parts)
 
 
 def _named(option: str, revision: Revision) -> tuple[str, ...]:
     """The option that names a revision, if a gate would not choose it by default."""
     if revision.name.startswith(_CHOSEN_BY_ITSELF):
         return ()
-    return option, clean(revision.commit)[:12]
+    return option, _short(revision.commit)
 
 
 def _settling(finding: Finding, metric: str, gate: Gate) -> Step:
     """Step that would decide an inconclusive finding; other seeds would make a new gate with a new error rate."""
+    again = (gate.command, gate_minutes(gate.seconds))
+    if gate.cut_shards and not finding.exploded_seeds:
+        named = first_few(gate.cut_shards)
+        return Step(metric, f"run the command of each shard whose time was used up again ({named}), then judge again")
+    if gate.next_look and not finding.exploded_seeds:
+        return Step(metric, _continuation(finding, gate))
+    if not finding.num_pairs and not finding.further_pairs:
+        longer = f"{gate.same} --seconds {_round_seconds(max(2 * gate.budget, gate.seconds))}"
+        action = f"nothing was measured in this time: {gate.again} with more"
+        return Step(metric, action, longer, gate_minutes(gate.seconds + gate.budget))
     if finding.metric.is_of_items:
         return Step(metric, _settling_items(finding))
-    again = (gate.command, gate_minutes(gate.seconds))
     if seeds := finding.exploded_seeds:
         named = "seed" if len(seeds) == 1 else "seeds"
         workload = finding.metric.workload
@@ -259,15 +310,14 @@ def _settling(finding: Finding, metric: str, gate: Gate) -> Step:
             trial_command([clean(workload, at_most=NAME_LENGTH)], seeds[0] if uses_seed(finding.metric) else None),
             minutes_text(gate.trial_s.get(workload, 0.0)),
         )
-    if further := pairs_to_settle(finding):
+    if further := finding.further_pairs:
         total = finding.num_pairs + further
-        pairs = "1 further pair" if further == 1 else f"{further} further pairs"
         seconds = gate.seconds * total / max(1, finding.num_pairs)
         limit = f" --seconds {_round_seconds(max(gate.budget, seconds))}"
         planned = "" if total <= gate.last_look else f" --pairs {total}"
         return Step(
             metric,
-            f"about {pairs} should settle it: gate again with {total} in all",
+            f"about {_further(further)} should settle it: {gate.again} with {total} in all",
             f"{gate.same}{planned}{limit}",
             gate_minutes(seconds),
         )
@@ -275,7 +325,7 @@ def _settling(finding: Finding, metric: str, gate: Gate) -> Step:
         return Step(
             metric,
             "too near the margin for any reasonable number of pairs to decide: repair the candidate, or first widen the margin "
-            f"(in the marker in {metric.partition('::')[0]}, or in pyproject.toml) in a change of its own, then gate again",
+            f"(in the marker in {metric.partition('::')[0]}, or in pyproject.toml) in a change of its own, then {gate.again}",
             *again,
         )
     return Step(
@@ -287,11 +337,39 @@ def _settling(finding: Finding, metric: str, gate: Gate) -> Step:
     )
 
 
+def _further(number: int) -> str:
+    """Further pairs in words."""
+    return "1 further pair" if number == 1 else f"{number} further pairs"
+
+
+def _continuation(finding: Finding, gate: Gate) -> str:
+    """How to measure more pairs in all shards of a gate: up to the look that should settle a finding, or the next one."""
+    further = 0 if finding.metric.is_of_items else finding.further_pairs or 0
+    up_to, about = finding.num_pairs + further, f"about {_further(further)} should settle it: "
+    if not further or not gate.next_look <= up_to <= gate.last_look:
+        up_to, about = gate.next_look, ""
+    return f"{about}run each shard again with '--up-to {up_to}', then judge again"
+
+
+def _acknowledgement(metric: str, gate: Gate) -> Step:
+    """Step that accepts a gain, once a person has examined it; pieces that were measured are only judged again."""
+    command, minutes = gate.same, gate_minutes(gate.seconds)
+    if gate.is_sharded:
+        command, minutes = "mainstay judge --pieces DIR", minutes_text(1)
+    action = f"look at the gain, then {'judge' if gate.is_sharded else 'gate'} again with"
+    return Step(metric, action, f"{command} --acknowledge-gain {shlex.quote(metric)}", minutes)
+
+
+def _lacks_degradation(finding: Finding) -> bool:
+    """Whether a waiver is there, but does not apply before the degradation that it limits is measured."""
+    return finding.waiver is not None and not finding.is_new and finding.measured_degradation is None
+
+
 def _step_for_items(finding: Finding, metric: str) -> Step:
     """Step that decides or repairs a finding of stored results."""
     if finding.is_doubted:
         name = shlex.quote(clean(finding.metric.name, at_most=NAME_LENGTH))
-        return Step(metric, "look at the gain, then judge again with", f"--acknowledge-gain {name}")
+        return Step(metric, f"look at the gain, then judge again and add --acknowledge-gain {name}")
     if finding.verdict is Verdict.INCONCLUSIVE:
         return Step(metric, _settling_items(finding))
     return Step(metric, _OF_ITEMS.get(finding.verdict, ""))
@@ -310,13 +388,14 @@ def _repair(finding: Finding, metric: str, gate: Gate) -> Step:
     """Repair to make, depending on what is to blame."""
     again = (gate.command, gate_minutes(gate.seconds))
     if finding.blame is Blame.CANDIDATE:
-        return Step(metric, "repair the candidate, then gate again", *again)
+        return Step(metric, f"repair the candidate, then {gate.again}", *again)
     if finding.blame is Blame.BASELINE:
         action = "the baseline cannot be measured: repair it there, or choose another one"
         return Step(metric, action, gate.against_another, gate_minutes(gate.seconds))
     if finding.metric.is_of_items:
-        return Step(metric, "let the workload score the same items on both sides, all of them, then gate again", *again)
-    action = "repair the machine, the environment or the workload, then gate again; find out what is wrong"
+        action = f"let the workload score the same items on both sides, all of them, then {gate.again}"
+        return Step(metric, action, *again)
+    action = f"repair the machine, the environment or the workload, then {gate.again}; find out what is wrong"
     return Step(metric, action, "mainstay doctor", minutes_text(1))
 
 

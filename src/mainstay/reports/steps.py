@@ -64,13 +64,12 @@ def next_steps(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
         found = "no degradation beyond the margins was found"
         if any(row.verdict is Verdict.WAIVED for row in rows):
             found = "the degradations beyond the margins are waived, see below"
+        elif not any(row.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE) for row in rows):
+            found = "nothing was judged that could block"
         if any(row.only_warns for row in rows):
             found += ", undecided metrics only warn"
         return (Step("", f"merge when the review is done: {found}"),)
-    if run.is_of_stored_results:
-        return (Step("", "repair what the reason names and judge again"),)
-    gate = Gate.of(run)
-    return (Step("", "repair what the reason names and gate again", gate.command, gate_minutes(gate.seconds)),)
+    return (_nothing_judged(run),)
 
 
 def waivers_file(run: Run) -> str:
@@ -95,6 +94,19 @@ def last_resorts(run: Run, rows: Sequence[FindingRow]) -> tuple[LastResort, ...]
     waivable = [row for row in rows if row.blocks and row.verdict in (Verdict.FAIL, Verdict.MISSING)]
     found = [(row.label, run.findings[row.number - 1]) for row in waivable]
     return tuple(LastResort(waive_command(each, gate), waived_text(each, label, gate)) for label, each in found)
+
+
+def _nothing_judged(run: Run) -> Step:
+    """Step after a gate that judged nothing, so that no finding says what to do."""
+    gate = Gate.of(run)
+    allow = "" if run.is_of_stored_results or run.shards else ", or add --allow-unjudged if this is expected"
+    if any(workload.status != "judged" for workload in run.workloads):
+        action = f"nothing was judged: see the workloads not judged below; {gate.again} where they run{allow}"
+        return Step("", action, gate.command, gate_minutes(gate.seconds))
+    why = "that could block: see the tier of each metric below"
+    if not run.findings:
+        why = "since no workload was chosen: correct -k, -m, FILE or the setting 'workloads'"
+    return Step("", f"nothing was judged {why}{allow}")
 
 
 def _urgency(row: FindingRow) -> tuple[bool, bool, float]:
@@ -140,7 +152,8 @@ def _explanation(run: Run, rows: Sequence[FindingRow]) -> Iterator[Step]:
     findings = (run.findings[row.number - 1] for row in rows if row.verdict is Verdict.FAIL)
     if run.explanation or not any(each.metric.workload in trained for each in findings):
         return
-    command = f"mainstay explain {clean(run.id)}"
+    fetch = Gate.of(run).fetch
+    command = f"{fetch}mainstay explain {'run.json' if fetch else clean(run.id)}"
     yield Step("", "see where the two revisions part", command, minutes_text(_seconds_to_explain(run, trained)))
 
 
@@ -166,9 +179,10 @@ def _search(run: Run, rows: Sequence[FindingRow]) -> Iterator[Step]:
         return
     gate = Gate.of(run)
     minutes = minutes_text(gate.seconds)
+    where = ", in a clone that has its branch" if run.candidate.head else ""
     yield Step(
         "",
-        "if it is several commits, find the one to blame",
-        f"mainstay bisect {gate.baseline} {gate.candidate}",
+        f"if it is several commits, find the one to blame{where}",
+        f"mainstay bisect {gate.ends}",
         f"{minutes} a probe" if minutes else "",
     )

@@ -46,6 +46,7 @@ from mainstay.records.trials import Side
 from mainstay.revisions.git import without_repository
 from mainstay.revisions.startup import startup_code
 from mainstay.runner.confinement import can_confine, confined_command
+from mainstay.store.files import content_digest, iter_files
 from mainstay.store.scratch import remove_abandoned, scratch_folder
 from mainstay.workers.descendants import run_guarded
 
@@ -130,6 +131,17 @@ DISK_WORDS = ("no space left on device", "disk quota exceeded")
 FRAMES = re.compile(r"[^\x00-\x7f]")
 """Characters with which uv draws a chain of causes; a long cause continues on the next line."""
 
+OF_THE_PROJECT = frozenset(
+    {"build-backend", "default-groups", "dependency-groups", "dev-dependencies", "sources", "workspace"}
+)
+"""Settings of uv that describe the project and its development, not the installation of exact pins."""
+
+NAMING_PLACES = frozenset({"find-links", "index", "index-url", "extra-index-url"})
+"""Settings of uv that name places of packages."""
+
+PACKAGES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".html")
+"""Endings of the names of packages, and of pages that list them."""
+
 DEPENDENCIES_FILE = "mainstay-dependencies.pth"
 """File in the subject's ``site-packages`` that leads to the layer of its dependencies."""
 
@@ -165,12 +177,14 @@ class Resolution:
             wheel.
         indexes: Addresses of the package indexes that its pyproject.toml names, and settings of uv in the environment
             that decide what a pin means; without credentials.
+        installation: SHA-256 of the settings of uv in the tree, and of the packages that these take from the tree itself.
     """
 
     side: Side
     pins: tuple[str, ...]
     local: tuple[str, ...] = ()
     indexes: tuple[str, ...] = ()
+    installation: str = ""
 
     @property
     def packages(self) -> dict[str, str]:
@@ -185,7 +199,7 @@ class Resolution:
     @property
     def digest(self) -> str:
         """SHA-256 of the pins, their sources, the Python, the platform and uv; a new password changes nothing."""
-        parts = [*map(without_credentials, self.pins), *self.indexes, *interpreter_facts()]
+        parts = [*map(without_credentials, self.pins), *self.indexes, self.installation, *interpreter_facts()]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -372,7 +386,13 @@ def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configurat
         draft.replace(file)
     indexes = {side: (*map(without_credentials, _indexes(requests[side].project)), *settings) for side in Side}
     return {
-        side: Resolution(side=side, pins=pins.pins, local=pins.local, indexes=indexes[side])
+        side: Resolution(
+            side=side,
+            pins=pins.pins,
+            local=pins.local,
+            indexes=indexes[side],
+            installation=requests[side].installation,
+        )
         for side, pins in found.items()
     }
 
@@ -399,6 +419,51 @@ def _indexes(project: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(entry["url"] for entry in entries if "url" in entry)
 
 
+def _installation(tree: Path) -> str:
+    """SHA-256 of what decides how pins are installed from a tree: settings of uv, and packages that lie in the tree itself.
+
+    uv reads the settings of one of the folders in or above which it works; those of all of them count.
+    """
+    digest = hashlib.sha256()
+    places = _named_places([value for name, value in os.environ.items() if CHOOSING.fullmatch(name)], tree)
+    for folder in (tree, *_above(tree)):
+        for name in ("uv.toml", "pyproject.toml"):
+            settings = _settings_of_uv(folder / name)
+            digest.update(without_credentials(json.dumps(settings, sort_keys=True, default=str)).encode())
+            tables = [table for table in (settings, settings.get("pip")) if isinstance(table, Mapping)]
+            named = [table[key] for table in tables for key in NAMING_PLACES & table.keys()]
+            places |= _named_places(named, folder) | _named_places(named, tree)
+    top = _top_of(tree).resolve()
+    for place in sorted(place for place in places if place.is_relative_to(top)):
+        inside = (file for file in iter_files(place) if file.name.endswith(PACKAGES))
+        for file in [place] if place.is_file() else sorted(inside):
+            digest.update(f"{file.relative_to(top)} {content_digest(file)}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def _settings_of_uv(file: Path) -> dict[str, Any]:
+    """Settings of uv in a file, except those of the project itself; none if the file does not exist or cannot be read."""
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return {}
+    table = document if file.name == "uv.toml" else document.get("tool", {}).get("uv")
+    return {key: value for key, value in table.items() if key not in OF_THE_PROJECT} if isinstance(table, dict) else {}
+
+
+def _named_places(value: Any, folder: Path) -> set[Path]:
+    """Files and folders, relative to a folder, that a setting of uv names; in a variable it may name several."""
+    if isinstance(value, Mapping):
+        return _named_places(value.get("url"), folder)
+    if isinstance(value, list):
+        return set().union(*(_named_places(each, folder) for each in value))
+    if not isinstance(value, str):
+        return set()
+    names = {each.removeprefix("file://") for each in (value, *re.split(r"[\s,=]+", value))}
+    paths = [url2pathname(name) for name in names if name and "://" not in name]
+    return {(folder / path).resolve() for path in paths if (folder / path).exists()}
+
+
 class _Pins(NamedTuple):
     """Result of the resolver: exact requirements, and folders of the tree itself."""
 
@@ -417,6 +482,7 @@ class _Request:
     groups: tuple[str, ...]
     constraints: str
     project: Mapping[str, Any]
+    installation: str
     unsure_extras: tuple[str, ...] = ()
     uses_cache: bool = True
 
@@ -442,6 +508,7 @@ class _Request:
             groups=configuration.groups,
             constraints=_read_constraints(tree, configuration.constraints, side),
             project=project,
+            installation=_installation(tree),
         )
 
     def with_wishes_of(self, configuration: Configuration) -> _Request:
@@ -478,7 +545,7 @@ class _Request:
             for file in files
             if file.is_file()
         ]
-        return (self.source, *self.extras, *self.groups, self.constraints, *digests)
+        return (self.source, *self.extras, *self.groups, self.constraints, self.installation, *digests)
 
     def compile(self, *, measuring: Sequence[str] = (), groups: Sequence[str] = (), constraints: str) -> _Pins:
         """Resolve exact pins of the revision and of the measuring packages."""
@@ -834,7 +901,7 @@ def import_roots(wheel: Path) -> tuple[str, ...]:
         wheel: The wheel file.
     """
     with zipfile.ZipFile(wheel) as archive:
-        paths = [_inside(PurePosixPath(name)) for name in archive.namelist()]
+        paths = [installed_path(PurePosixPath(name)) for name in archive.namelist()]
     modules = [path for path in paths if path is not None and path.suffix in {".py", ".so", ".pyd"}]
     packages = {path.parent for path in modules if _module_name(path) == "__init__"}
     roots = set()
@@ -849,8 +916,16 @@ def _module_name(path: PurePosixPath) -> str:
     return path.name.partition(".")[0]
 
 
-def _inside(path: PurePosixPath) -> PurePosixPath | None:
-    """Path in ``site-packages`` at which a file of a wheel is installed; ``None`` for a script or a header."""
+def installed_path(path: PurePosixPath) -> PurePosixPath | None:
+    """Path in ``site-packages`` at which a file of a wheel is installed; ``None`` for a script or a header.
+
+    Args:
+        path: Path in the wheel.
+
+    Example:
+        >>> str(installed_path(PurePosixPath("subject-1.0.data/purelib/subject/model.py")))
+        'subject/model.py'
+    """
     if not path.parts[0].endswith(".data"):
         return path
     if path.parts[1] in {"purelib", "platlib"}:

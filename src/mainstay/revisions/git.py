@@ -403,6 +403,10 @@ class Repository:
             )
         return _Named(base, "first parent of the pull request's merge commit")
 
+    def head_of_pull_request(self, merge: str, environment: Mapping[str, str]) -> str:
+        """Return the last commit of the pull request of which CI made a merge commit; empty for any other commit."""
+        return self._true_parents(merge)[1] if self._is_pull_request_merge(merge, environment) else ""
+
     def _is_pull_request_merge(self, head: str, environment: Mapping[str, str]) -> bool:
         """Whether HEAD is the merge commit that a CI service made of a pull request."""
         if len(self._true_parents(head)) < 2:
@@ -739,16 +743,16 @@ class Repository:
         found = self.call("cat-file", "blob", f"{commit}:{self._from_top(path)}", check=False)
         return found.output if found.status == 0 else None
 
-    def existing_files(self, commit: str, paths: Iterable[str]) -> frozenset[str]:
-        """Return those of some paths that exist at a commit."""
-        places = {self._from_top(path): path for path in paths}
-        listed = self.call("ls-tree", "-z", "--name-only", "--full-tree", commit, "--", *places).items
-        return frozenset(places[place] for place in listed)
-
     def folder_digest(self, commit: str, path: str) -> str | None:
-        """Return a hash of all names and contents below a path at a commit, or ``None`` if it does not exist there."""
-        asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}:{self._from_top(path)}")
-        return self.call(*asked, check=False).text or None
+        """Return a hash of all names and contents below a path at a commit, or ``None`` if it does not exist there.
+
+        Links are part of the content and not followed, except a folder that the path leads through.
+        """
+        place = f"{commit}:{self._from_top(path)}"
+        if found := self.call("rev-parse", "--verify", "--quiet", "--end-of-options", place, check=False).text:
+            return found
+        followed = self.call("cat-file", "--batch-check", "--follow-symlinks", stdin=f"{place}\n".encode()).text
+        return match[1] if (match := re.fullmatch(r"([0-9a-f]+) tree \d+", followed)) else None
 
     def ignores(self, path: str) -> bool:
         """Whether git would ignore an untracked file of the working tree."""
@@ -758,12 +762,6 @@ class Repository:
     def latest_version(self, commit: str) -> str:
         """Return the version in the nearest tag before a commit; ``0.0.0`` if there is none."""
         return version_of(self.call("describe", "--tags", "--abbrev=0", commit, check=False).text)
-
-    def changed_files(self, before: str, after: str, paths: Iterable[str]) -> tuple[str, ...]:
-        """Return the files below some paths that differ between two commits, sorted."""
-        asked = ("--literal-pathspecs", "diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after, "--")
-        found = self.call(*asked, *map(self._from_top, paths)).items
-        return tuple(sorted(PurePosixPath(path).relative_to(self.folder).as_posix() for path in found))
 
     def listed_files(self, folder: str | None = None) -> tuple[str, ...]:
         """Return the files of the working tree that git tracks or does not ignore, sorted.

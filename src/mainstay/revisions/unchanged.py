@@ -61,6 +61,7 @@ class WordComparison:
             ``positions`` or ``locals``.
         readers: What in the tree or the workloads could read that, in a few words; empty where nothing could.
         can_follow_calls: Whether the interpreter of the revisions can tell which functions are executed.
+        problem: Why the modules could not be compared, as the rest of a sentence; empty where they were.
     """
 
     is_same_code: bool
@@ -68,6 +69,7 @@ class WordComparison:
     differing: frozenset[str] = frozenset()
     readers: str = ""
     can_follow_calls: bool = False
+    problem: str = ""
 
 
 def compare_trees(baseline: Path, candidate: Path) -> TreeComparison:
@@ -83,7 +85,7 @@ def compare_trees(baseline: Path, candidate: Path) -> TreeComparison:
     Raises:
         OSError: If a file cannot be read.
     """
-    first, second = trees = [dict(_iter_tree(place)) for place in (baseline, candidate)]
+    first, second = trees = [_compared_files(place) for place in (baseline, candidate)]
     if lacking := sorted(first.keys() ^ second.keys()):
         return TreeComparison(files=tuple(lacking))
     differing = sorted(name for name in first if _content(first[name]) != _content(second[name]))
@@ -95,6 +97,11 @@ def compare_trees(baseline: Path, candidate: Path) -> TreeComparison:
 def find_native_code(tree: Path) -> str:
     """The first file of an installed tree that holds compiled code; empty if there is none."""
     return next((name for name, path in _iter_tree(tree) if path.suffix in NATIVE_CODE), "")
+
+
+def find_records(tree: Path) -> tuple[str, ...]:
+    """Files of an installed tree that are not compared, since they describe its installation, but that a program may read."""
+    return tuple(name for name, _ in _iter_tree(tree) if _is_record(name))
 
 
 def compare_words(
@@ -115,7 +122,8 @@ def compare_words(
         variables: Environment of the workers.
 
     Returns:
-        Whether they execute the same code, and else in what they differ. Modules that cannot be compared count as different.
+        Whether they execute the same code, and else in what they differ. Modules that cannot be compared count as different,
+        with the problem.
 
     Raises:
         OSError: If a folder cannot be read.
@@ -127,12 +135,21 @@ def compare_words(
         "beside": str(beside),
         "optimize": min(2, int(level)) if level.isdecimal() else int(bool(level)),
     }
-    command = [str(python), "-I", "-S", str(Path(WORKER) / "rewording.py"), json.dumps(question)]
+    command = [str(python), "-I", "-S", str(Path(WORKER) / "rewording.py")]
     try:
-        done = run_guarded(command, env={}, cwd=beside, timeout=COMPARE_SECONDS)
+        done = run_guarded(command, env={}, cwd=beside, stdin=json.dumps(question), timeout=COMPARE_SECONDS)
+    except subprocess.TimeoutExpired:
+        return _not_compared(f"comparing their code took longer than {COMPARE_SECONDS:g} s")
+    except OSError as error:
+        return _not_compared(f"their code could not be compared: {error.strerror}")
+    try:
         return make_converter().structure(json.loads(done.stdout), WordComparison)
-    except (OSError, subprocess.TimeoutExpired, ValueError, CattrsError):
-        return WordComparison(is_same_code=False)
+    except (ValueError, CattrsError):
+        return _not_compared(f"comparing their code failed with status {done.returncode}")
+
+
+def _not_compared(problem: str) -> WordComparison:
+    return WordComparison(is_same_code=False, problem=problem)
 
 
 def compare_wheels(baseline: Sequence[Path], candidate: Sequence[Path]) -> tuple[str, ...]:
@@ -161,10 +178,21 @@ def _members(wheels: Sequence[Path]) -> frozenset[tuple[str, str, int, str]]:
     for wheel in wheels:
         with zipfile.ZipFile(wheel) as archive:
             for member in archive.infolist():
-                if not member.filename.endswith(".dist-info/RECORD"):
+                if not (_is_record(member.filename) and member.filename.endswith("/RECORD")):
                     digest = hashlib.sha256(archive.read(member)).hexdigest()
                     found.add((wheel.name, member.filename, member.external_attr >> 16, digest))
     return frozenset(found)
+
+
+def _compared_files(tree: Path) -> dict[str, Path]:
+    """Files and links of a tree, by their relative path, that are compared."""
+    return {name: path for name, path in _iter_tree(tree) if not _is_record(name)}
+
+
+def _is_record(name: str) -> bool:
+    """Whether a file describes the installation of a wheel; those of packages that it bundles are part of its content."""
+    folder, _, file = name.partition("/")
+    return folder.endswith(".dist-info") and file in RECORDS_OF_INSTALLERS
 
 
 def _iter_tree(place: Path) -> Iterator[tuple[str, Path]]:
@@ -177,7 +205,7 @@ def _iter_tree(place: Path) -> Iterator[tuple[str, Path]]:
         if path.is_dir() and not path.is_symlink():
             if path.name != "__pycache__":
                 yield from ((f"{path.name}/{name}", inner) for name, inner in _iter_tree(path))
-        elif not (path.parent.name.endswith(".dist-info") and path.name in RECORDS_OF_INSTALLERS):
+        else:
             yield path.name, path
 
 

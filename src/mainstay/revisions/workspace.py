@@ -121,13 +121,16 @@ def build_subjects(
 def open_layers(resolutions: Iterable[Resolution]) -> Iterator[dict[str, Layer]]:
     """Dependency layers by digest, protected from removal while the context lasts.
 
-    Revisions with the same dependencies share a layer. What more than one revision has is blamed on none of them.
+    Revisions with the same dependencies share a layer. What more than one revision has is blamed on none of them, unless
+    they install it with other settings of uv.
 
     Args:
         resolutions: Dependencies of each revision.
     """
     by_digest = {resolution.digest: resolution for resolution in resolutions}
     shared = frozenset.intersection(*(frozenset(resolution.pins) for resolution in by_digest.values()))
+    if len({resolution.installation for resolution in by_digest.values()}) > 1:
+        shared = frozenset()
     with ExitStack() as stack:
         yield {
             digest: stack.enter_context(Layer(resolution, shared=shared)) for digest, resolution in by_digest.items()
@@ -200,10 +203,15 @@ def copy_workloads(tree: Path, folder: Path, workloads: str, shared: Iterable[st
     _refuse_harmful_links(tree, workloads, inputs.values())
 
     def left_out(parent: str, names: list[str]) -> set[str]:
-        return {name for name in names if name == "__pycache__" or Path(parent, name) in inputs.values()}
+        places = {name: Path(parent, name) for name in names}
+        return {
+            name
+            for name, place in places.items()
+            if name == "__pycache__" or place in inputs.values() or not place.exists()
+        }
 
     if (tree / workloads).is_dir():
-        shutil.copytree(tree / workloads, folder / workloads, ignore=left_out, ignore_dangling_symlinks=True)
+        shutil.copytree(tree / workloads, folder / workloads, ignore=left_out)
     else:
         (folder / workloads).mkdir(parents=True)
     for path in helper_files(tree, workloads):
@@ -214,7 +222,7 @@ def copy_workloads(tree: Path, folder: Path, workloads: str, shared: Iterable[st
         if not place.exists():  # a path inside another one was copied with it
             place.parent.mkdir(parents=True, exist_ok=True)
             place.symlink_to(source.resolve())
-    if name := pytest_settings(lambda name: _content(tree / name)).file:
+    if name := pytest_settings(tree).file:
         return Path(shutil.copy(tree / name, folder / name))
     empty = folder / "pytest.ini"
     empty.write_text("[pytest]\n", encoding="utf-8")
@@ -270,19 +278,47 @@ def _files_of_module(parts: Sequence[str], tree: Path) -> Iterator[Path]:
 
 
 def sticks_differ(trees: Mapping[Side, Path], settings: Mapping[Side, Configuration]) -> bool:
-    """Whether the revisions configure other workload files, or differ in project files that these import.
+    """Whether the revisions differ in what measures: workload files, project files that these import, pytest's settings.
+
+    Links are followed, as they are when the files are copied.
 
     Args:
-        trees: The project's folder in the worktree of each revision.
+        trees: The project's folder in the worktree of each revision, before any code of a revision has run.
         settings: Settings by which each revision is judged.
+
+    Raises:
+        ConfigurationError: If a link among the workloads leads to its own parent, or out of the tree.
     """
 
-    def helpers(side: Side) -> dict[str, bytes]:
-        tree = trees[side]
-        return {path: (tree / path).read_bytes() for path in helper_files(tree, settings[side].workloads)}
+    def stick(side: Side) -> tuple[object, ...]:
+        tree, own = trees[side], settings[side]
+        with refusals_of(side):
+            _refuse_harmful_links(tree, own.workloads, ())
+        helpers = {path: (tree / path).read_bytes() for path in helper_files(tree, own.workloads)}
+        return own.files, own.asv, _copied_files(tree / own.workloads), helpers, pytest_settings(tree)
 
-    baseline, candidate = ((settings[side].files, settings[side].asv) for side in Side)
-    return baseline != candidate or helpers(Side.BASELINE) != helpers(Side.CANDIDATE)
+    return stick(Side.BASELINE) != stick(Side.CANDIDATE)
+
+
+def _copied_files(folder: Path) -> dict[str, tuple[int, str]]:
+    """What a copy of a folder would hold: the mode and the digest of each file, by its path."""
+    found = {}
+    for place, _, names in os.walk(folder, followlinks=True):  # without end only for links that are refused
+        for path in (Path(place, name) for name in names):
+            if path.is_file():
+                found[path.relative_to(folder).as_posix()] = (path.stat().st_mode, content_digest(path))
+    return found
+
+
+def workload_files(folder: Path, workloads: Iterable[str]) -> dict[str, Path]:
+    """Files of the workloads in a measuring folder, by their path in it, without shared inputs: the only links there.
+
+    Args:
+        folder: The measuring folder.
+        workloads: Paths of the workload folders, relative to it.
+    """
+    inside = (path for name in workloads for path in (folder / name).rglob("*"))
+    return {path.relative_to(folder).as_posix(): path for path in inside if path.is_file() and not path.is_symlink()}
 
 
 def _refuse_harmful_links(tree: Path, workloads: str, left_out: Iterable[Path]) -> None:
@@ -339,18 +375,14 @@ class PytestSettings(NamedTuple):
     values: Mapping[str, str]
 
 
-def pytest_settings(read: Callable[[str], bytes | None]) -> PytestSettings:
-    r"""The settings that pytest would use.
+def pytest_settings(tree: Path) -> PytestSettings:
+    """The settings that pytest would use.
 
     Args:
-        read: Function that gives the content of a file of the project, or ``None`` if it does not exist.
-
-    Example:
-        >>> pytest_settings({"tox.ini": b"[pytest]\nstrict = true\n"}.get)
-        PytestSettings(file='tox.ini', values={'strict': 'true'})
+        tree: The project's folder.
     """
     for name in PYTEST_FILES:
-        content = read(name)
+        content = _content(tree / name)
         values = None if content is None else _parse_pytest_settings(name, content.decode(errors="replace"))
         if values is not None:
             return PytestSettings(name, values)

@@ -3,7 +3,7 @@
 Where they differ in more, the comparison names the functions whose bodies do, for a proof that these are not executed.
 
 The interpreter of the revisions runs this file as a program, because only their compiler tells what they execute:
-``python -I -S rewording.py``, with a :class:`Question` as JSON as its argument and an :class:`Answer` on standard output.
+``python -I -S rewording.py``, with a :class:`Question` as JSON on standard input and an :class:`Answer` on standard output.
 It imports nothing of what it compares.
 
 - :func:`compare_modules`: in what two sources differ, and in which functions.
@@ -39,12 +39,13 @@ READERS: dict[str, frozenset[str]] = {
             "_settraceallthreads", "get_objects", "get_referrers", "get_referents", "_current_frames", "marshal", "dis",
             "py_compile", "compileall", "runpy", "cloudpickle", "dill", "tracemalloc", "faulthandler", "ctypes",
             "cffi", "pythonapi", "_thread", "start_new_thread", "start_joinable_thread", "_start_new_thread", "ru_maxrss",
-            "memory_info", "memory_full_info",
+            "memory_info", "memory_full_info", "f_builtins",
         }
     ),
     DOCSTRINGS: frozenset(
         {
-            "__doc__", "getdoc", "pydoc", "doctest", "__dict__", "getmembers", "getmembers_static", "__prepare__",
+            "__doc__", "getdoc", "pydoc", "doctest", "__dict__", "__globals__", "f_globals", "getmembers",
+            "getmembers_static", "__prepare__",
         }
     ),
     POSITIONS: frozenset(
@@ -144,6 +145,7 @@ class Answer(TypedDict):
         differing: In what they differ besides, as :func:`compare_modules` says.
         readers: What could read that, in a few words, and where; empty where nothing is known that could.
         can_follow_calls: Whether the interpreter can tell which functions are executed.
+        problem: Why the modules cannot be compared, as the rest of a sentence; empty where they were.
     """
 
     is_same_code: bool
@@ -151,6 +153,7 @@ class Answer(TypedDict):
     differing: Sequence[str]
     readers: str
     can_follow_calls: bool
+    problem: str
 
 
 class Comparison(NamedTuple):
@@ -516,13 +519,15 @@ def answer(question: Question) -> Answer:
     """
     differing: set[str] = set()
     changed: list[str] = []
-    told = Answer(is_same_code=False, changed=[], differing=[], readers="", can_follow_calls=CAN_FOLLOW_CALLS)
+    told = Answer(
+        is_same_code=False, changed=[], differing=[], readers="", can_follow_calls=CAN_FOLLOW_CALLS, problem=""
+    )
     for name in question["files"]:
         found = compare_modules(
             *(_read(os.path.join(tree, name)) for tree in question["trees"]), optimize=question["optimize"]
         )
         if found is None:
-            return told
+            return {**told, "problem": f"{name} does not compile"}
         changed += sorted(f"{name}::{function}" for function in found.changed)
         differing |= found.differing
     told = {**told, "is_same_code": not changed, "changed": changed, "differing": sorted(differing)}
@@ -548,4 +553,4 @@ def _read(path: str) -> bytes:
 
 
 if __name__ == "__main__":
-    json.dump(answer(json.loads(sys.argv[1])), sys.stdout)
+    json.dump(answer(json.load(sys.stdin)), sys.stdout)

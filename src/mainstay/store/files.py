@@ -65,18 +65,23 @@ def write_output(path: Path, text: str) -> Path:
         StoreError: If it cannot be written.
     """
     try:
-        descriptor = _descriptor(path)
-        target = Path(os.path.realpath(path))
-        is_regular = target.is_file() or not (path.exists() or target.is_symlink())  # a link to itself is none
-        if is_regular and descriptor is None:
-            write_text(target, text, shown=str(path))
+        if leads_to_file(path):
+            write_text(Path(os.path.realpath(path)), text, shown=str(path))
         else:
+            descriptor = _descriptor(path)
             place: Path | int = path if descriptor is None else descriptor
             with open(place, "w", encoding="utf-8", newline="\n", closefd=descriptor is None) as stream:
                 stream.write(text)
     except OSError as error:
         raise _unwritable(path, str(path), error) from error
     return path
+
+
+def leads_to_file(path: Path) -> bool:
+    """Whether an output is a regular file, which need not exist yet, and no device, pipe or what is already open."""
+    target = Path(os.path.realpath(path))
+    is_regular = target.is_file() or not (path.exists() or target.is_symlink())  # a link to itself is none
+    return is_regular and _descriptor(path) is None
 
 
 def _descriptor(path: Path) -> int | None:

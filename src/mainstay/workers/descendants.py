@@ -39,7 +39,12 @@ MAX_LINE = 1000
 
 
 def run_guarded(
-    command: Sequence[str], *, env: Mapping[str, str], cwd: Path | None = None, timeout: float | None = None
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    stdin: str = "",
+    timeout: float | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command that is killed, with everything it started, if the gate ends first.
 
@@ -47,6 +52,7 @@ def run_guarded(
         command: Program and arguments.
         env: Environment variables of the command.
         cwd: Working folder of the command.
+        stdin: Its standard input.
         timeout: Seconds that it may take.
 
     Returns:
@@ -63,14 +69,14 @@ def run_guarded(
             env=dict(env),
             cwd=cwd,
             pass_fds=[lifeline],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
         ) as process:
             try:
-                stdout, stderr = process.communicate(timeout=timeout)
+                stdout, stderr = process.communicate(stdin or None, timeout=timeout)
             except BaseException as error:
                 held.close()
                 process.communicate()

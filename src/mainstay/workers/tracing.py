@@ -15,7 +15,15 @@ from typing import Any
 
 from mainstay.runner.protocol import WHOLE, BlockCommand, Command, DoneCommand, Event, RunCommand, Traced
 from mainstay.workers.collecting import why_not_collected
-from mainstay.workers.process import OutOfTimeError, Worker, WorkerEndedError, WorkerSpec, collecting_seconds
+from mainstay.workers.process import (
+    Launcher,
+    OutOfTimeError,
+    Worker,
+    WorkerEndedError,
+    WorkerSpec,
+    collecting_seconds,
+    start_fresh,
+)
 
 MOST_CALLS = 3000
 """Calls of a workload in a repeated run, if they fit in its time: a path that none takes is then rarer than 0.1 %, at 95 %."""
@@ -68,6 +76,7 @@ def trace_workloads(
     workloads: Mapping[str, Sequence[int]],
     timed: frozenset[str],
     *,
+    launcher: Launcher = start_fresh,
     limit_s: float,
     deadline: float,
     follows_calls: bool = False,
@@ -79,6 +88,7 @@ def trace_workloads(
         spec: The revision's worker.
         workloads: The seeds of each workload; only the first is used, unless it is run repeatedly.
         timed: Those that call a function in blocks: a block of one call follows the warm-up.
+        launcher: Function that starts the process, as it starts those that are timed.
         limit_s: Seconds that one run of a workload may take.
         deadline: Time by the monotonic clock by which all must have ended.
         follows_calls: Whether the trace tells of every function that is executed and of sources of chance.
@@ -87,7 +97,7 @@ def trace_workloads(
     Raises:
         TraceError: If the process did not come so far.
     """
-    with Worker(spec, list(workloads), deadline=deadline, traced=True, follows_calls=follows_calls) as worker:
+    with Worker(spec, list(workloads), launcher, deadline=deadline, traced=True, follows_calls=follows_calls) as worker:
         try:
             collected = worker.expect(Event.COLLECTED, collecting_seconds(limit_s))
             for workload in workloads:
