@@ -263,10 +263,12 @@ def test_sessions_look_for_the_code_where_the_answer_says(rendered, kind, code, 
 
 
 def test_a_project_with_code_of_its_own_gets_no_example(rendered):
-    new, own = (files_of(rendered("application", example=example)).keys() for example in (True, False))
+    new, own = (files_of(rendered("application", example=example)) for example in (True, False))
 
-    assert {name.partition("/")[0] for name in new - own} == {"benchmarks", "src", "tests"}
-    assert not own - new
+    assert {name.partition("/")[0] for name in new.keys() - own.keys()} == {"benchmarks", "src", "tests"}
+    assert not own.keys() - new.keys()
+    lessons = [files["docs/tutorials/index.md"].read_text() for files in (new, own)]
+    assert ["import model" in lesson for lesson in lessons] == [True, False]
 
 
 def test_a_false_alarm_is_looked_into_as_in_this_repository(rendered, root):
