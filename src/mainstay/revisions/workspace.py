@@ -292,7 +292,8 @@ def sticks_differ(trees: Mapping[Side, Path], settings: Mapping[Side, Configurat
 
     def stick(side: Side) -> tuple[object, ...]:
         tree, own = trees[side], settings[side]
-        _refuse_harmful_links(tree, own.workloads, ())
+        with refusals_of(side):
+            _refuse_harmful_links(tree, own.workloads, ())
         helpers = {path: (tree / path).read_bytes() for path in helper_files(tree, own.workloads)}
         return own.files, own.asv, _copied_files(tree / own.workloads), helpers, pytest_settings(tree)
 
