@@ -311,6 +311,18 @@ def test_files_of_the_workloads_are_those_behind_links_but_no_shared_inputs(tree
     assert found["benchmarks/conftest.py"].read_text() == "a = 1\n"
 
 
+@pytest.mark.parametrize("side", list(Side))
+def test_a_link_of_workloads_that_leads_to_itself_is_refused_in_the_revision_that_has_it(helped, tmp_path, side):
+    other = Path(shutil.copytree(helped, tmp_path / "other"))
+    (other / "bench" / "loop").symlink_to(".")
+    trees = {**dict.fromkeys(Side, helped), side: other}
+
+    with pytest.raises(ConfigurationError, match="the link bench/loop leads to") as caught:
+        workspace.sticks_differ(trees, dict.fromkeys(Side, Configuration(workloads="bench")))
+
+    assert caught.value.side == side
+
+
 def test_sticks_differ_where_files_are_named_otherwise(helped):
     settings = {
         side: Configuration(workloads="bench", files=names) for side, names in zip(Side, [(), ("a.py",)], strict=True)
