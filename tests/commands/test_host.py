@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import shutil
 import threading
 
@@ -102,3 +103,22 @@ def test_a_host_whose_environments_nobody_kept_counts_as_tampered_with(keepers, 
     result = host.measure(parcel.digest, REQUEST, (), together=False)
 
     assert result.tampering == ("the process that kept the environments of a host was killed",)
+
+
+@pytest.mark.parametrize("held", [host.KEPT, host.USERS, "lock"])
+def test_what_no_process_keeps_or_uses_any_more_is_removed_and_nothing_else(tmp_path, held):
+    for name in ("killed", "held", "young"):
+        (tmp_path / name / "repository").mkdir(parents=True)
+        for file in (host.KEPT, host.USERS):
+            (tmp_path / name / file).touch()
+    for name in ("killed", "held", "failed"):
+        (tmp_path / f"{name}.lock").touch()
+        os.utime(tmp_path / f"{name}.lock", (0, 0))
+    (tmp_path / "young.lock").touch()
+    with (tmp_path / ("held.lock" if held == "lock" else f"held/{held}")).open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        host._sweep(tmp_path)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["held", "held.lock", "young", "young.lock"]
+    assert (tmp_path / "held" / "repository").exists()

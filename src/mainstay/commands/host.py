@@ -60,6 +60,9 @@ with suppress(ImportError):  # Windows has none, but no gate runs there
 POLL_SECONDS = 0.1
 """Time between two looks at the files by which a keeper and its worker processes communicate."""
 
+LEFT_SECONDS = 3600.0
+"""Seconds after which a host's folder that no process uses is removed: its keeper was killed or has failed."""
+
 PARCEL, READY, FAILED, USERS, KEPT, CHECK, CHANGES = (
     "parcel.json",
     "ready.json",
@@ -323,6 +326,7 @@ def keep(folder: Path) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     os.write(descriptor, uuid4().hex.encode())
     lock = FileLock(f"{folder}.lock")
+    _sweep(folder.parent)
     try:
         with _built(folder) as find_changes:
             while not _has_ended(folder, lock):
@@ -372,6 +376,23 @@ def _has_ended(folder: Path, lock: FileLock) -> bool:
         return True
     lock.release()
     return False
+
+
+def _sweep(hosts: Path) -> None:
+    """Remove what other keepers have left behind.
+
+    Args:
+        hosts: Folder of the folders of all gates.
+    """
+    for file in hosts.glob("*.lock"):
+        with suppress(OSError, Timeout):  # another keeper may remove it, or a process begin to use it
+            if time.time() - file.stat().st_mtime < LEFT_SECONDS:
+                continue
+            with FileLock(file, timeout=0):
+                folder = file.with_suffix("")
+                if not any(_is_locked(folder / name) for name in (KEPT, USERS)):
+                    shutil.rmtree(folder, ignore_errors=True)
+                    file.unlink()
 
 
 def _is_locked(file: Path) -> bool:
