@@ -1,6 +1,5 @@
 """A host of a cluster: what its worker processes are told of the environments that they share."""
 
-import fcntl
 import json
 import os
 import shutil
@@ -14,8 +13,12 @@ from mainstay.records.findings import MeasuredWith
 from mainstay.records.runs import Revision
 from mainstay.records.trials import Side
 from mainstay.revisions.carrying import Carried
+from mainstay.revisions.environments import cache_folder
+from mainstay.store.files import write_text
 from mainstay.store.journal import CONVERTER
 from mainstay.workers.pairs import PairRequest, PairResult
+
+fcntl = pytest.importorskip("fcntl")  # Windows has none
 
 REQUEST = PairRequest(workload="w", seed=0, pair=0, sides=(Side.BASELINE,))
 
@@ -40,7 +43,7 @@ class StandInKeeper(threading.Thread):
             if (question := self._folder / host.CHECK).exists():
                 answer = {"of another process": [], question.read_text(): self._changes}
                 question.unlink()
-                host.write_text(self._folder / host.CHANGES, json.dumps(answer))
+                write_text(self._folder / host.CHANGES, json.dumps(answer))
 
     def kill(self):
         self._killed.set()
@@ -67,7 +70,15 @@ def parcel():
     revisions = {side: Revision(side=side, commit="0" * 40, tree="", subject="", name="") for side in Side}
     parcel = host.Parcel(
         carried=Carried(objects=b"", commits={}, folder="", version="0"),
-        start=Start(**revisions, notes=(), salt="", created="2026-01-01T00:00:00+00:00", seconds=1.0, fail_fast=False),
+        start=Start(
+            baseline=revisions[Side.BASELINE],
+            candidate=revisions[Side.CANDIDATE],
+            notes=(),
+            salt="",
+            created="2026-01-01T00:00:00+00:00",
+            seconds=1.0,
+            fail_fast=False,
+        ),
         resolutions={},
         facts=host.describe_host(),
     )
@@ -96,7 +107,7 @@ def test_a_pair_is_returned_with_the_changes_on_its_host(keepers, parcel):
 def test_a_host_whose_environments_nobody_kept_counts_as_tampered_with(keepers, parcel, end):
     host.prepare(parcel.digest)
     keepers[0].kill()
-    (folder,) = (host.cache_folder() / "hosts").glob(parcel.digest)
+    (folder,) = (cache_folder() / "hosts").glob(parcel.digest)
     if another := end(folder):
         keepers.append(another)
 
