@@ -9,8 +9,8 @@ import pytest
 from mainstay.gates.family import judge_family
 from mainstay.gates.policy import Design, GateFacts, judge_gate
 from mainstay.gates.tolerance import tolerate_calibrated
-from mainstay.records.findings import Finding, Verdict
-from mainstay.records.metrics import Tier
+from mainstay.records.findings import Finding, Method, Verdict
+from mainstay.records.metrics import Scoring, Tier
 
 CALIBRATED = 0.01
 
@@ -103,6 +103,22 @@ def test_pairs_whose_mean_is_beyond_the_margin_block_whatever_the_earlier_looks_
     finding = tolerated(replace(undecided(0.05, 0.02), estimate=0.04), {"time": CALIBRATED})
 
     assert not finding.is_tolerated
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"method": Method.ITEMS}, id="undecided"),
+        pytest.param({"method": Method.NONE, "scoring": Scoring(score="exact")}, id="not-scored"),
+    ],
+)
+def test_what_is_judged_by_items_blocks_for_a_reason_of_its_own(undecided, fields):
+    finding = undecided()
+    metric = replace(finding.metric, scoring=fields.get("scoring"))
+    finding = tolerated(replace(finding, metric=metric, method=fields["method"]), {"time": CALIBRATED})
+
+    assert not finding.is_tolerated
+    assert "judged by its items, and only pairs have a calibrated noise" in finding.warnings[-1]
 
 
 @pytest.mark.parametrize("verdict", [verdict for verdict in Verdict if verdict is not Verdict.INCONCLUSIVE])
