@@ -177,7 +177,7 @@ class LiveStorages:
 def count_call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Tally:
     """Count what the second of two equal calls of a function makes torch do; the first creates what later ones reuse.
 
-    If the compiler is loaded, two further calls count graph breaks and recompilations.
+    If the compiler is loaded, which making an optimiser does, two further calls count graph breaks and recompilations.
 
     Raises:
         RecordingError: If torch is not loaded, or the call does not do its work at once.
