@@ -129,11 +129,11 @@ class CallTimer:
         for wait in waits:
             wait()
         seconds = clock() - start
+        run_delay_s = run_delay.take_off(before, seconds)  # at once, so that it covers no more than the calls
         if not waits and (first_used := accelerators_in_use()):  # by these calls
             for wait in first_used:
                 wait()
             seconds = clock() - start
-        run_delay_s = run_delay.take_off(before, seconds)
         return seconds - run_delay_s, run_delay_s
 
 
