@@ -16,18 +16,33 @@ def losing(project):
     return project
 
 
-def waive(project, *, limit, until):
-    done = project.run("waive", TOP1, f"--limit={limit}", "--reason=a smaller model", f"--until={until}")
+def waive(project, *, limit, until, metric=TOP1):
+    done = project.run("waive", metric, f"--limit={limit}", "--reason=a smaller model", f"--until={until}")
     assert done.returncode == 0, done.stderr
 
 
-def test_a_waived_degradation_keeps_its_numbers_and_lets_the_gate_pass(losing):
-    waive(losing, limit=0.5, until="2999-12-31")
+NUM_STEPS = """
+import pytest
+from subject import model
 
-    result = losing.gate()
+@pytest.mark.deterministic(metric="steps")
+def test_steps(counts):
+    counts.record(steps=round(1 / model.LEARNING_RATE))
+"""
 
-    assert (result.status, result.finding["verdict"]) == (0, "waived")
-    assert result.finding["estimate"] > 0.3
+
+def test_a_waived_degradation_keeps_its_numbers_and_neither_stops_nor_fails_the_gate(project):
+    project.write("benchmarks/test_steps.py", NUM_STEPS)
+    project.commit("count steps")
+    project.edit("src/subject/model.py", "LEARNING_RATE = 0.02", "LEARNING_RATE = 0.00005")
+    waive(project, limit=0.5, until="2999-12-31")
+    waive(project, limit=1000, until="2999-12-31", metric="benchmarks/test_steps.py::test_steps#steps")
+
+    result = project.gate("--fail-fast")
+
+    assert (result.status, set(result.verdicts.values())) == (0, {"waived"}), result.stdout
+    (finding,) = (each for each in result.run["findings"] if each["metric"]["name"] == "top1_accuracy")
+    assert finding["estimate"] > 0.3
     assert "a smaller model" in result.stdout
     assert "2999-12-31" in result.stdout
 

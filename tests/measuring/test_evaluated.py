@@ -459,6 +459,22 @@ def test_a_task_does_not_become_a_guard_because_the_time_ran_out(run):
     assert judge_gate(GateFacts(findings=findings)).exit_status == 3
 
 
+@pytest.mark.parametrize(
+    ("tier", "num_looks", "verdict"), [(Tier.BLOCKING, 1, Verdict.INCONCLUSIVE), (Tier.ADVISORY, 2, Verdict.PASS)]
+)
+def test_fail_fast_stops_scoring_at_a_fail_that_blocks_and_names_what_is_left_undecided(run, tier, num_looks, verdict):
+    mean, spared, worse = of_tasks("t0", "t1", tier=tier)
+    spared = replace(spared, scoring=replace(spared.scoring, tier=Tier.BLOCKING))
+    subject = Subject(chosen_tasks(2000, 2000), chosen_tasks(2000, 2000, every=2))
+
+    findings, measurement = run(subject, mean, spared, worse, looks=LOOKS, fail_fast=True)
+
+    assert [finding.verdict for finding in findings] == [Verdict.FAIL, verdict, Verdict.FAIL]
+    assert findings[1].num_looks == num_looks
+    stopped = [f"stopped at the first fail; left undecided: {spared.id}"] if num_looks == 1 else []
+    assert measurement.notes == stopped
+
+
 def test_a_task_that_is_planned_too_small_is_a_guard_at_every_look(run):
     early = Subject(chosen_tasks(2000, 30))
     looked_once, _ = run(early, *of_tasks("t0", "t1"), looks=LOOKS, **stops_after(early, 3))
