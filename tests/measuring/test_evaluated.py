@@ -191,6 +191,7 @@ def test_a_clear_loss_stops_at_the_first_look_and_a_clean_change_early(run):
     clean = Subject(answers(2000, choose=True), answers(2000, lost=2, gained=2, choose=True))
     (passed,), _ = run(clean, looks=LOOKS)
     assert (passed.verdict, passed.num_looks) == (Verdict.PASS, 2)
+    assert (failed.items.share, passed.items.share) == (0.1, 0.25)
     assert clean.scored == [200, 200, 200, 300, 300]
 
 
@@ -550,6 +551,7 @@ def test_time_that_runs_out_leaves_the_last_look(run):
     (finding,), measurement = run(subject, looks=LOOKS, deadline=50.0, clock=lambda: next(times))
 
     assert finding.verdict is Verdict.INCONCLUSIVE
+    assert finding.num_pairs == finding.items.share * 2000
     assert any("time was used up before all items were scored" in note for note in measurement.notes)
 
 
