@@ -146,8 +146,8 @@ def test_a_gate_whose_workloads_did_not_run_points_to_them(runs):
 
 
 def test_a_gate_of_metrics_that_cannot_block_points_to_their_tiers(runs):
-    guard = replace(runs["inconclusive"].findings[1], tier=Tier.GUARD)
-    run = replace(runs["inconclusive"], verdict=Verdict.ERROR, exit_status=4, findings=(guard,))
+    advisory = replace(runs["inconclusive"].findings[1], tier=Tier.ADVISORY)
+    run = replace(runs["inconclusive"], verdict=Verdict.ERROR, exit_status=4, findings=(advisory,))
 
     (step,) = view_run(run).next_steps
 

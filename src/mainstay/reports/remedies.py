@@ -300,7 +300,7 @@ def _settling(finding: Finding, metric: str, gate: Gate) -> Step:
         action = f"nothing was measured in this time: {gate.again} with more"
         return Step(metric, action, longer, gate_minutes(gate.seconds + gate.budget))
     if finding.metric.is_of_items:
-        return Step(metric, _settling_items(finding))
+        return _settling_unscored(finding, metric, gate) or Step(metric, _settling_items(finding))
     if seeds := finding.exploded_seeds:
         named = "seed" if len(seeds) == 1 else "seeds"
         workload = finding.metric.workload
@@ -373,6 +373,21 @@ def _step_for_items(finding: Finding, metric: str) -> Step:
     if finding.verdict is Verdict.INCONCLUSIVE:
         return Step(metric, _settling_items(finding))
     return Step(metric, _OF_ITEMS.get(finding.verdict, ""))
+
+
+def _settling_unscored(finding: Finding, metric: str, gate: Gate) -> Step | None:
+    """Step that would score the planned items that were not; ``None`` if these are too few to decide the finding."""
+    further, scored = finding.further_pairs, max(1, finding.num_pairs)
+    planned = round(scored / finding.items.share) if finding.items else scored
+    if not further or further > planned - scored:
+        return None
+    seconds = gate.seconds * planned / scored
+    return Step(
+        metric,
+        f"about {further:,} of the {planned - scored:,} items not scored yet should settle it: {gate.again} with more time",
+        f"{gate.same} --seconds {_round_seconds(max(2 * gate.budget, seconds))}",
+        gate_minutes(seconds),
+    )
 
 
 def _settling_items(finding: Finding) -> str:
