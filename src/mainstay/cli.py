@@ -28,6 +28,7 @@ from mainstay.records.errors import (
     StoreError,
     UsageError,
 )
+from mainstay.reports.cleaning import clean_lines
 from mainstay.reports.forms import FORMS
 from mainstay.store.interruption import interruptible, interrupts_taken
 
@@ -547,14 +548,14 @@ def init(
     options = scaffold_options(wanted=scaffold, source=source, answers=answers, existing=existing, asks=asks)
     adoption = adopting.plan_adoption(folder, environ=os.environ, scaffold=options, **wishes)
     for line in adoption.survey.describe():
-        click.echo(line)
+        click.echo(clean_lines(line))
     for note in adoption.notes:
-        click.echo(f"note: {note}")
+        click.echo(clean_lines(f"note: {note}"))
     click.echo()
     if not adoption.edits:
         click.echo("nothing to write: the project is set up")
     else:
-        click.echo(adoption.difference)
+        click.echo(clean_lines(adoption.difference))
         if dry_run or not _may_write(yes=yes, num_files=len(adoption.edits)):
             click.echo("nothing was written")
             return 0
@@ -781,8 +782,8 @@ def run(arguments: list[str] | None = None) -> int:
 
 def _complain(error: MainstayError, *, debug: bool) -> int:
     if debug:
-        traceback.print_exc()
-    click.echo(f"error: {error}", err=True)
+        click.echo(clean_lines(traceback.format_exc()), err=True, nl=False)
+    click.echo(clean_lines(f"error: {error}"), err=True)
     return error.exit_status
 
 
