@@ -41,6 +41,21 @@ if TYPE_CHECKING:
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
+
+class Output(click.Path):
+    """A file to be written, to which no link leads that the repository's content, not its user, has put there."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Convert the name, and refuse such a link before anything is measured."""
+        from mainstay.revisions.tracking import refuse_tracked_links
+
+        path = super().convert(value, param, ctx)
+        refuse_tracked_links(Path(value))
+        return path
+
+
+OUTPUT = Output(dir_okay=False, path_type=Path)
+
 FOLDER = click.option(
     "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
 )
@@ -71,7 +86,7 @@ def report_options(forms: Sequence[str]) -> Callable[[Callable[..., int]], Calla
 
     def with_options(command: Callable[..., int]) -> Callable[..., int]:
         for form in reversed(forms):
-            command = click.option(f"--{form}", type=FILE, help=FORMS[form].help)(command)
+            command = click.option(f"--{form}", type=OUTPUT, help=FORMS[form].help)(command)
         return command
 
     return with_options
@@ -365,7 +380,7 @@ Exit status:
     "--seconds", type=click.FloatRange(min=0, min_open=True), help="Budget of a later gate.  [default: as configured]"
 )
 @click.option("--write", is_flag=True, help="Write the proposed settings to [tool.mainstay] of pyproject.toml.")
-@click.option("--json", type=FILE, help="Write a copy of the document.")
+@click.option("--json", type=OUTPUT, help="Write a copy of the document.")
 @FOLDER
 def calibrate(*, write: bool, json: Path | None, folder: Path, **options: Any) -> int:
     """Gate the working tree against itself: how noisy is this machine, and which settings does it support?"""
@@ -404,7 +419,7 @@ def report(*, run: Path, text: bool, **places: Path | None) -> int:
 @click.argument("run", metavar="[RUN]", default="")
 @click.option("--workload", default="", metavar="ID", help="Explain this workload.  [default: the worst finding's]")
 @click.option("--pair", type=int, default=1, help="Use the seed of this pair.  [default: 1]")
-@click.option("--json", "place", type=FILE, help="Write the explanation to this file.")
+@click.option("--json", "place", type=OUTPUT, help="Write the explanation to this file.")
 @FOLDER
 def explain(*, place: Path | None, folder: Path, **options: Any) -> int:
     """Name the first place where the two revisions of RUN part: step, operator, line and what changed there.
@@ -731,7 +746,7 @@ def sync(*, restore: bool, forget: bool, remote: str | None, folder: Path) -> in
 
 
 @history.command("page")
-@click.option("--output", type=FILE, required=True, help="File of the page; the feed is written next to it.")
+@click.option("--output", type=OUTPUT, required=True, help="File of the page; the feed is written next to it.")
 @click.option("--title", help="Name of the project.  [default: the folder's]")
 @REMOTE
 @FOLDER
