@@ -293,7 +293,7 @@ def _settling(finding: Finding, metric: str, gate: Gate) -> Step:
     if gate.cut_shards and not finding.exploded_seeds:
         named = first_few(gate.cut_shards)
         return Step(metric, f"run the command of each shard whose time was used up again ({named}), then judge again")
-    if gate.next_look and not finding.exploded_seeds:
+    if gate.next_look and not finding.exploded_seeds and not finding.metric.is_of_items:  # shards score all items
         return Step(metric, _continuation(finding, gate))
     if not finding.num_pairs and not finding.further_pairs:
         longer = f"{gate.same} --seconds {_round_seconds(max(2 * gate.budget, gate.seconds))}"
@@ -344,7 +344,7 @@ def _further(number: int) -> str:
 
 def _continuation(finding: Finding, gate: Gate) -> str:
     """How to measure more pairs in all shards of a gate: up to the look that should settle a finding, or the next one."""
-    further = 0 if finding.metric.is_of_items else finding.further_pairs or 0
+    further = finding.further_pairs or 0
     up_to, about = finding.num_pairs + further, f"about {_further(further)} should settle it: "
     if not further or not gate.next_look <= up_to <= gate.last_look:
         up_to, about = gate.next_look, ""
