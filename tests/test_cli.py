@@ -112,6 +112,22 @@ def test_a_number_that_is_not_finite_is_refused_before_anything_is_measured(argu
     assert f"Invalid value for '{arguments[-1]}': {number} is not a finite number." in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("debug", [[], ["--debug"]], ids=["error", "traceback"])
+def test_what_an_error_quotes_acts_on_no_terminal_and_commands_no_ci(debug, monkeypatch, capsys):
+    def fail(*arguments, **options):
+        raise EnvironmentBuildError("it does not build:\n\x1b[2J\x1b]52;c;eA==\x07\tPASS\r\n::add-mask::A\n##[error]B")
+
+    monkeypatch.setattr(gating, "gate", fail)
+
+    cli.run([*debug, "gate"])
+
+    told = capsys.readouterr().err
+    assert told.endswith(
+        "error: it does not build:\n\\x1b[2J\\x1b]52;c;eA==\\x07\tPASS\n\\x3a:add-mask::A\n##\\x5berror]B\n"
+    )
+    assert not {"\x1b", "\x07", "\r"} & {*told}
+
+
 def test_a_fault_of_mainstay_is_no_verdict_and_shows_its_traceback(monkeypatch, capsys):
     def fail(*arguments, **options):
         raise KeyError("x")

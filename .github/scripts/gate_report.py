@@ -3,8 +3,9 @@
 The gate ran code of the pull request, so its artifact is data of a stranger. Nothing in it is trusted: neither its
 size, nor its file names, nor any number of a pull request in it, nor ready-made Markdown. Only the member ``run.json``
 is read, bounded, in memory; it must fit the published schema; the report is rendered here. Which pull request it
-belongs to is asked of GitHub, by what the event says about the head; where that is none or several, the report goes
-to the job summary alone.
+belongs to is asked of GitHub, by what the event says about the head. The report goes to the job summary first; where
+there is none or several, or the comment cannot be written, it stands there alone. The log, in which GitHub obeys
+commands, gets no word of the artifact.
 
 Runs in ``gate-report.yml`` on the default branch's code. Parts: reading (:func:`read_run`), choosing
 (:func:`matching_pull_request`), writing (:func:`comment_body`, :func:`own_comment`), and the edge (:class:`GitHub`,
@@ -13,6 +14,7 @@ Runs in ``gate-report.yml`` on the default branch's code. Parts: reading (:func:
 
 from __future__ import annotations
 
+import http.client
 import io
 import json
 import os
@@ -41,6 +43,8 @@ MARK = "<!-- mainstay gate report -->"
 DIRECTORY_ENTRY = b"PK\x01\x02"
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 BOT = "github-actions[bot]"
+FAILURES = (OSError, http.client.HTTPException)
+"""What a call of GitHub raises: an answer other than 200, no answer, or one that breaks off."""
 
 
 class Refused(Exception):
@@ -62,9 +66,11 @@ class Head:
     sha: str
 
     @classmethod
-    def of_event(cls, event: Mapping[str, Any]) -> Head:
-        """Read a ``workflow_run`` event."""
+    def of_event(cls, event: Mapping[str, Any]) -> Head | None:
+        """Read a ``workflow_run`` event; ``None`` if the fork was deleted meanwhile."""
         run = event["workflow_run"]
+        if run["head_repository"] is None:
+            return None
         return cls(repository=run["head_repository"]["full_name"], branch=run["head_branch"], sha=run["head_sha"])
 
 
@@ -182,10 +188,10 @@ def comment_body(report: str, sha: str) -> str:
     return f"{MARK}\n{report}\n\nGated at {sha[:12]}.\n"
 
 
-def publish(api: Api, head: Head, report: str) -> str:
+def publish(api: Api, head: Head | None, report: str) -> str:
     """Keep the one comment up to date; return what was done, in words."""
-    number = matching_pull_request(api.pull_requests(head), head)
-    if number is None:
+    number = matching_pull_request(api.pull_requests(head), head) if head else None
+    if number is None or head is None:
         return "no single open pull request has this head: the report stands here alone"
     body = comment_body(report, head.sha)
     comment = own_comment(api.comments(number))
@@ -269,7 +275,6 @@ def main(environ: Mapping[str, str]) -> int:
     """Read the event and the artifact, write the summary and the comment."""
     event = json.loads(Path(environ["GITHUB_EVENT_PATH"]).read_text("utf-8"))
     github = GitHub(environ["GITHUB_API_URL"], environ["GITHUB_REPOSITORY"], environ["GITHUB_TOKEN"])
-    head = Head.of_event(event)
     try:
         archive = github.artifact(int(event["workflow_run"]["id"]))
         if archive is None:
@@ -277,14 +282,25 @@ def main(environ: Mapping[str, str]) -> int:
         report = render(read_run(archive))
     except Refused as refused:
         return _say(environ, f"The artifact of the gate was refused: {refused}.", status=1)
-    return _say(environ, f"{report}\n\n{publish(github, head, report)}", status=0)
+    except FAILURES as error:
+        return _say(environ, f"The artifact of the gate could not be fetched: {error}.", status=1)
+    _summarize(environ, f"{report}\n")
+    try:
+        return _say(environ, publish(github, Head.of_event(event), report), status=0)
+    except FAILURES as error:
+        return _say(environ, f"The report stands here alone, since no comment could be written: {error}.", status=1)
 
 
-def _say(environ: Mapping[str, str], text: str, *, status: int) -> int:
+def _say(environ: Mapping[str, str], sentence: str, *, status: int) -> int:
+    """Write a sentence of our own to the summary and to the log."""
+    _summarize(environ, sentence)
+    print(sentence)
+    return status
+
+
+def _summarize(environ: Mapping[str, str], text: str) -> None:
     with Path(environ["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as summary:
         summary.write(f"{text}\n")
-    print(text)
-    return status
 
 
 if __name__ == "__main__":

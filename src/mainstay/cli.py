@@ -29,6 +29,7 @@ from mainstay.records.errors import (
     StoreError,
     UsageError,
 )
+from mainstay.reports.cleaning import clean_lines
 from mainstay.reports.forms import FORMS
 from mainstay.store.interruption import interruptible, interrupts_taken
 
@@ -52,6 +53,21 @@ class FiniteRange(click.FloatRange):
 
 
 FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+class Output(click.Path):
+    """A file to be written, to which no link leads that the repository's content, not its user, has put there."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Convert the name, and refuse such a link before anything is measured."""
+        from mainstay.revisions.tracking import refuse_tracked_links
+
+        path = super().convert(value, param, ctx)
+        refuse_tracked_links(Path(value))
+        return path
+
+
+OUTPUT = Output(dir_okay=False, path_type=Path)
 
 FOLDER = click.option(
     "-C", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Run in this folder."
@@ -83,7 +99,7 @@ def report_options(forms: Sequence[str]) -> Callable[[Callable[..., int]], Calla
 
     def with_options(command: Callable[..., int]) -> Callable[..., int]:
         for form in reversed(forms):
-            command = click.option(f"--{form}", type=FILE, help=FORMS[form].help)(command)
+            command = click.option(f"--{form}", type=OUTPUT, help=FORMS[form].help)(command)
         return command
 
     return with_options
@@ -377,7 +393,7 @@ Exit status:
     "--seconds", type=FiniteRange(min=0, min_open=True), help="Budget of a later gate.  [default: as configured]"
 )
 @click.option("--write", is_flag=True, help="Write the proposed settings to [tool.mainstay] of pyproject.toml.")
-@click.option("--json", type=FILE, help="Write a copy of the document.")
+@click.option("--json", type=OUTPUT, help="Write a copy of the document.")
 @FOLDER
 def calibrate(*, write: bool, json: Path | None, folder: Path, **options: Any) -> int:
     """Gate the working tree against itself: how noisy is this machine, and which settings does it support?"""
@@ -416,7 +432,7 @@ def report(*, run: Path, text: bool, **places: Path | None) -> int:
 @click.argument("run", metavar="[RUN]", default="")
 @click.option("--workload", default="", metavar="ID", help="Explain this workload.  [default: the worst finding's]")
 @click.option("--pair", type=int, default=1, help="Use the seed of this pair.  [default: 1]")
-@click.option("--json", "place", type=FILE, help="Write the explanation to this file.")
+@click.option("--json", "place", type=OUTPUT, help="Write the explanation to this file.")
 @FOLDER
 def explain(*, place: Path | None, folder: Path, **options: Any) -> int:
     """Name the first place where the two revisions of RUN part: step, operator, line and what changed there.
@@ -560,14 +576,14 @@ def init(
     options = scaffold_options(wanted=scaffold, source=source, answers=answers, existing=existing, asks=asks)
     adoption = adopting.plan_adoption(folder, environ=os.environ, scaffold=options, **wishes)
     for line in adoption.survey.describe():
-        click.echo(line)
+        click.echo(clean_lines(line))
     for note in adoption.notes:
-        click.echo(f"note: {note}")
+        click.echo(clean_lines(f"note: {note}"))
     click.echo()
     if not adoption.edits:
         click.echo("nothing to write: the project is set up")
     else:
-        click.echo(adoption.difference)
+        click.echo(clean_lines(adoption.difference))
         if dry_run or not _may_write(yes=yes, num_files=len(adoption.edits)):
             click.echo("nothing was written")
             return 0
@@ -743,7 +759,7 @@ def sync(*, restore: bool, forget: bool, remote: str | None, folder: Path) -> in
 
 
 @history.command("page")
-@click.option("--output", type=FILE, required=True, help="File of the page; the feed is written next to it.")
+@click.option("--output", type=OUTPUT, required=True, help="File of the page; the feed is written next to it.")
 @click.option("--title", help="Name of the project.  [default: the folder's]")
 @REMOTE
 @FOLDER
@@ -794,8 +810,8 @@ def run(arguments: list[str] | None = None) -> int:
 
 def _complain(error: MainstayError, *, debug: bool) -> int:
     if debug:
-        traceback.print_exc()
-    click.echo(f"error: {error}", err=True)
+        click.echo(clean_lines(traceback.format_exc()), err=True, nl=False)
+    click.echo(clean_lines(f"error: {error}"), err=True)
     return error.exit_status
 
 

@@ -30,6 +30,18 @@ def test_credentials_in_addresses_are_hidden_and_nothing_else(text, expected):
         ({"UV_INDEX_OURS_PASSWORD": "long-word"}, "x long-word y", "x **** y"),
         ({"UV_DEFAULT_INDEX": "https://me:long%21word@host"}, "long%21word, long!word", "****, ****"),
         ({"HF_TOKEN": "long-word", "NPM_TOKEN": "long-word-2"}, "long-word-2 long-word", "**** ****"),
+        *(
+            ({name: "long-word"}, "long-word", "****")
+            for name in (
+                *("PGPASSWORD", "MYSQL_PWD", "SMTP_PASS", "REDIS_PASSWD", "KEY_PASSPHRASE", "GITHUB_PAT"),
+                *("SECRET_KEY", "DJANGO_SECRET_KEY", "DEPLOY_PRIVATE_KEY", "OPENAI_API_KEY", "aws_secret_access_key"),
+            )
+        ),
+        *(
+            ({name: "/long/word"}, "/long/word", "/long/word")
+            for name in ("PWD", "OLDPWD", "PATH", "PYTHONPATH", "COMPASS", "SSH_ASKPASS", "PRIMARY_KEY", "SECRETARY")
+        ),
+        ({"DEPLOY_PRIVATE_KEY": "-- BEGIN --\nMIIEvgIBADAN"}, "key: MIIEvgIBADAN\n-- END --", "key: ****\n-- END --"),
         ({"A_TOKEN": "test"}, "a test", "a test"),
         ({"TOKENIZERS": "parallelism"}, "parallelism", "parallelism"),
     ],

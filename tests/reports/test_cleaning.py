@@ -16,6 +16,10 @@ from mainstay.reports.cleaning import MAX_LENGTH, clean
         pytest.param("a\x00b\x7f\x9b", "a\\x00b\\x7f\\x9b", id="control"),
         pytest.param("\ud800", "\\ud800", id="lone-surrogate"),
         pytest.param("\U000e0041", "\\U000e0041", id="tag"),
+        pytest.param("see ::add-mask::x", "see \\x3a:add-mask::x", id="command-where-a-line-may-be-wrapped"),
+        pytest.param("fix ##[stop-commands]x", "fix ##\\x5bstop-commands]x", id="old-command"),
+        pytest.param("\u00fc ##[group]x", "\u00fc ##\\x5bgroup]x", id="old-command-after-other-scripts"),
+        pytest.param("test_a.py::test_b", "test_a.py::test_b", id="node-id"),
         pytest.param("Z" + "\u0351" * 90, "Z" + "\u0351" * 4, id="tower"),
     ],
 )

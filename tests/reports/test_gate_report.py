@@ -257,7 +257,7 @@ def github_server():
 def report_on(gate_report, github_server, tmp_path):
     """Run the job on an artifact; returns its status, its summary and what it sent."""
 
-    def run(archive):
+    def run(archive, *, answer=None, **facts):
         address, answers, seen = github_server
         listing = {"artifacts": [{"id": 5, "name": "gate", "expired": False, "size_in_bytes": 1000}]}
         answers["/repos/o/mainstay/actions/runs/3/artifacts"] = 200, None, json.dumps(listing).encode()
@@ -265,9 +265,10 @@ def report_on(gate_report, github_server, tmp_path):
         answers["/blob"] = 200, None, archive
         answers["/repos/o/mainstay/pulls"] = 200, None, json.dumps([pull_request()]).encode()
         answers["/repos/o/mainstay/issues/7/comments"] = 200, None, b"[]"
+        answers.update(answer or {})
         event, summary = tmp_path / "event.json", tmp_path / "summary.md"
         head = {"head_repository": {"full_name": "ada/mainstay"}, "head_branch": "faster", "head_sha": "a" * 40}
-        event.write_text(json.dumps({"workflow_run": {"id": 3, **head}}))
+        event.write_text(json.dumps({"workflow_run": {"id": 3, **head, **facts}}))
         environ = {
             "GITHUB_EVENT_PATH": str(event),
             "GITHUB_STEP_SUMMARY": str(summary),
@@ -289,6 +290,46 @@ def test_from_event_to_comment(report_on, failing):
     assert posted[0].startswith("<!-- mainstay gate report -->")
     assert "commented on #7" in summary
     assert [token for _, path, _, token in seen if path == "/blob"] == [None]
+
+
+@pytest.mark.parametrize(
+    ("facts", "answer", "status", "said"),
+    [
+        ({}, {"/repos/o/mainstay/pulls": (403, None, b"{}")}, 1, "no comment could be written: HTTP Error 403"),
+        (
+            {},
+            {"/repos/o/mainstay/issues/7/comments": (502, None, b"{}")},
+            1,
+            "no comment could be written: HTTP Error 502",
+        ),
+        ({"head_repository": None}, {}, 0, "no single open pull request has this head"),
+    ],
+    ids=["locked", "outage", "fork-was-deleted"],
+)
+def test_a_report_that_is_no_comment_stands_in_the_summary(report_on, failing, facts, answer, status, said):
+    told, summary, seen = report_on(zipped(("run.json", run_to_json(failing))), answer=answer, **facts)
+
+    assert told == status
+    assert summary.startswith("## ❌ mainstay: FAIL")
+    assert said in summary.splitlines()[-1]
+    assert [method for method, *_ in seen if method != "GET"] == []
+
+
+def test_an_artifact_that_github_does_not_give_is_told_in_a_sentence(report_on):
+    status, summary, _ = report_on(b"", answer={"/blob": (500, None, b"")})
+
+    assert status == 1
+    assert summary.startswith("The artifact of the gate could not be fetched: HTTP Error 500")
+
+
+@pytest.mark.parametrize("text", ["##[error]owned", "fine ##[stop-commands]x", "::add-mask::x", "fine ::add-mask::x"])
+def test_no_command_in_a_run_reaches_the_log(report_on, failing, text, capsys):
+    hostile = replace(failing, notes=(text,), candidate=replace(failing.candidate, subject=text))
+
+    status, summary, _ = report_on(zipped(("run.json", run_to_json(hostile))))
+
+    assert (status, capsys.readouterr().out) == (0, "commented on #7\n")
+    assert text not in summary
 
 
 @pytest.mark.parametrize("order", [[5, 9, 7], [9, 7, 5], [5, 7, 9]])

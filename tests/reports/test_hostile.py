@@ -30,6 +30,7 @@ ATTACKS = (
     "\ud800\udfff",
     "]]>&amp;&lt;",
     "\r\n::error::owned\n::set-output name=a::b",
+    "padding ::stop-commands::a ##[stop-commands]a " * 5,
     "</details></summary>",
     "a\\|b\\`c",
     "Z\u0351\u036b\u0343\u036a\u0342\u036b\u033d\u034f\u0334\u0319",
@@ -39,6 +40,7 @@ ATTACKS = (
 HOSTILE = st.lists(st.sampled_from(ATTACKS) | st.text(st.characters(), max_size=30), max_size=4).map("".join)
 ACTING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 MARKUP = re.compile(r"@|#\d|://|www\.|GH-\d")
+COMMAND = re.compile(r"^\s*::|##\[", re.MULTILINE)
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 EXAMPLES = settings(max_examples=40)
@@ -144,12 +146,14 @@ def test_every_annotation_is_a_command_of_ours(failing, poisoned, renderers, tex
 
 @EXAMPLES
 @given(HOSTILE)
-def test_no_form_holds_a_character_that_acts(failing, poisoned, renderers, text):
+@example("padding ::stop-commands::a ##[stop-commands]a " * 5)
+def test_no_form_holds_a_character_or_a_command_that_acts(failing, poisoned, renderers, text):
     run = poisoned(failing, f"x{text}")
 
     for name, render in renderers.items():
         report = render(run)
         assert not ACTING.search(COLOUR.sub("", report) if name == "colour" else report), name
+        assert name == "annotations" or not COMMAND.search(report), name
         report.encode("utf-8")
 
 

@@ -1,12 +1,17 @@
 """What the job that keeps a run does with it, and when the branch is gated against the last release."""
 
+import base64
+import http.server
+import json
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+import yaml
 
 from mainstay.records.findings import Method
 from mainstay.records.runs import Environment
@@ -68,7 +73,7 @@ def action(root, tmp_path, git):
     programs.mkdir()
     output.touch()
 
-    def run(task, *, kind="main", listed=None):
+    def run(task, *, kind="main", listed=None, **more):
         program = programs / "uvx"
         real = f'exec {sys.executable} -m mainstay "$@"'
         told = f'cat <<"END"\n{listed}\nEND'
@@ -84,6 +89,7 @@ def action(root, tmp_path, git):
             "RUNNER_TEMP": str(tmp_path),
             "KIND": kind,
             "TASK": task,
+            **more,
         }
         done = subprocess.run(
             ["bash", str(folder / "history.sh")],
@@ -184,6 +190,52 @@ def test_an_anchor_is_due_every_twenty_kept_commits(action, git, kinds, is_due):
     assert status == 0
     assert output == ("release=v1.2.0\n" if is_due else "")
     assert ("no anchor" in text) is not is_due
+
+
+@pytest.fixture
+def private_server():
+    """A server that lets nobody in and remembers who asked."""
+    asked = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.headers.get_all("Authorization"))
+            self.send_response(403)
+            self.end_headers()
+
+        def log_message(self, *arguments):
+            """Keep the test's output clean."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize(("task", "fails"), [("due", True), ("sync", False)])
+def test_earlier_runs_of_a_private_repository_are_fetched_with_the_token(action, git, private_server, task, fails):
+    address, asked = private_server
+    git("tag", "v1.2.0")
+    git("remote", "set-url", "origin", f"{address}/o/r.git")
+    git("config", f"http.{address}/.extraheader", "AUTHORIZATION: basic kept")
+
+    status, text, _ = action(task, GITHUB_SERVER_URL=address, GITHUB_TOKEN="word" * 10)
+
+    token = base64.b64encode(b"x-access-token:" + b"word" * 10).decode()
+    assert asked
+    assert all(headers == [f"basic {token}"] for headers in asked)
+    assert (status != 0) is fails
+    assert ("earlier runs do not stand in the reports" in text) is not fails
+
+
+def test_the_gate_of_a_stranger_s_code_gets_no_token(root):
+    steps = yaml.safe_load((root / ".github" / "actions" / "gate" / "action.yml").read_text())["runs"]["steps"]
+    with_token = [step["env"]["TASK"] for step in steps if "token" in json.dumps(step)]
+
+    assert with_token == ["sync"]
 
 
 def test_without_a_release_there_is_nothing_to_anchor_to(action):

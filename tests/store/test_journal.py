@@ -308,6 +308,17 @@ def test_the_folder_of_runs_ignores_itself(tmp_path):
     assert (tmp_path / ".mainstay" / ".gitignore").read_text() == "*\n"
 
 
+def test_a_link_in_the_place_of_a_file_of_runs_is_not_written_through(tmp_path):
+    (tmp_path / "profile").write_text("export A=1\n")
+    (tmp_path / ".mainstay").mkdir()
+    (tmp_path / ".mainstay" / ".gitignore").symlink_to(tmp_path / "profile")
+
+    left_run(tmp_path)
+
+    assert (tmp_path / "profile").read_text() == "export A=1\n"
+    assert (tmp_path / ".mainstay" / ".gitignore").read_text() == "*\n"
+
+
 def test_numbers_that_json_lacks_survive(tmp_path, trial):
     journal = Journal(tmp_path / "journal.jsonl")
 

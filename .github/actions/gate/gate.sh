@@ -20,7 +20,6 @@ esac
 read -r -a arguments <<<"${ARGUMENTS:-}"
 reports=$RUNNER_TEMP/mainstay-gate
 mkdir -p "$reports"
-tool_command=(uvx --python "$PYTHON_VERSION" --constraints "$tool/constraints/benchmarks.txt" --from "$tool" mainstay)
-"${tool_command[@]}" history sync || echo "earlier runs do not stand in the reports"
-exec "${tool_command[@]}" gate --json "$reports/run.json" --markdown "$reports/report.md" --html "$reports/report.html" \
+exec uvx --python "$PYTHON_VERSION" --constraints "$tool/constraints/benchmarks.txt" --from "$tool" \
+  mainstay gate --json "$reports/run.json" --markdown "$reports/report.md" --html "$reports/report.html" \
   ${baseline[@]+"${baseline[@]}"} ${arguments[@]+"${arguments[@]}"}

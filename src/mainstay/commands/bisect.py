@@ -45,7 +45,7 @@ from mainstay.revisions.git import Repository
 from mainstay.revisions.layers import cache_limit
 from mainstay.stats.culprit import CONFIDENCE, NUM_FIRST_PAIRS, Search, start_search
 from mainstay.stats.paired import one_sided_p_values, summarise_pairs
-from mainstay.store.files import FOLDER
+from mainstay.store.files import FOLDER, make_ignored
 from mainstay.store.history import kept_metric
 from mainstay.store.journal import BISECTIONS, JOURNAL_VERSION, Journal, making
 
@@ -264,6 +264,7 @@ def bisect(
         MainstayError: If something other than a commit in between is broken.
     """
     repository = Repository.discover(folder)
+    repository.refuse_tracked_runs()
     good, bad = repository.commit_of(options.good), repository.commit_of(options.bad)
     commits = commits_between(repository, good, bad)
     with _Probes.opened(repository, good, bad, measure) as probes:
@@ -446,8 +447,8 @@ class _Probes:
         """Open the measurements of earlier searches between two commits, for one process at a time."""
         folder = repository.root / FOLDER / BISECTIONS / f"{good[:16]}-{bad[:16]}"
         with making("the folder of the search", looked_in=f"{FOLDER}/{BISECTIONS}"):
+            make_ignored(repository.root / FOLDER)
             folder.mkdir(parents=True, exist_ok=True)
-            (repository.root / FOLDER / ".gitignore").write_text("*\n", encoding="utf-8")
         try:
             with FileLock(folder / "lock", timeout=0):
                 journal = Journal(folder / "journal.jsonl", BISECTIONS)

@@ -26,9 +26,8 @@ from mainstay.commands.harness import Harness
 from mainstay.commands.session import Session
 from mainstay.measuring.loop import Site
 from mainstay.records.errors import ClusterError, MainstayError
-from mainstay.records.trials import Side, Trial
+from mainstay.records.trials import Trial
 from mainstay.revisions.carrying import pack
-from mainstay.revisions.environments import Resolution
 from mainstay.revisions.workspace import input_digests
 from mainstay.workers.pairs import PairRequest, PairResult
 
@@ -150,12 +149,10 @@ def deployed(
         )
     client = cluster.client
     session.observer.phase(f"environments of {len(cluster.num_threads)} workers")
-    journal = session.folder.journal
-    resolved = next(line for line in journal.read() if line["type"] == "resolutions")
     parcel = host.Parcel(
         carried=pack(session.repository, session.start.revisions),
         start=session.start,
-        resolutions=journal.content(resolved, "resolutions", dict[Side, Resolution]),
+        resolutions=harness.resolutions,
         facts=host.describe_host(),
     )
     name = f"mainstay-{parcel.digest}"

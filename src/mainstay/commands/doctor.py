@@ -36,6 +36,7 @@ from mainstay.project.configuration import Configuration, read_configuration
 from mainstay.records.errors import MainstayError, StoreError
 from mainstay.records.findings import Verdict
 from mainstay.records.trials import Side
+from mainstay.reports.cleaning import clean_lines
 from mainstay.revisions import environments, git, layers
 from mainstay.revisions.git import Choice, Repository
 from mainstay.runner import confinement
@@ -157,7 +158,7 @@ def render_text(report: Report) -> str:
             lines.append(f"{'':<7}  {'':<{width}}  next: {check.next_step}")
     stoppers = [check.name for check in report.checks if check.state is State.STOPPER]
     lines.append(f"a gate would stop at: {', '.join(stoppers)}" if stoppers else "nothing would stop a gate")
-    return "\n".join(lines)
+    return clean_lines("\n".join(lines))
 
 
 def render_json(report: Report) -> str:

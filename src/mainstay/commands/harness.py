@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from mainstay.commands.session import Session
-from mainstay.records.errors import refusals_of
+from mainstay.records.errors import EnvironmentBuildError, refusals_of
 from mainstay.records.findings import MeasuredWith
 from mainstay.records.runs import Environment
 from mainstay.records.trials import Side
@@ -42,6 +42,7 @@ class Harness:
         shared: SHA-256 of each shared input before the first trial.
         pytest_settings: pytest's settings of each revision.
         launchers: Functions that start the workers of each side; empty to start fresh interpreters.
+        resolutions: Dependencies of each revision, with the credentials that are needed to fetch them.
     """
 
     specs: Mapping[Side, Mapping[Side, WorkerSpec]]
@@ -54,6 +55,7 @@ class Harness:
     shared: Mapping[str, str] = field(default_factory=dict)
     pytest_settings: Mapping[Side, PytestSettings] = field(default_factory=dict)
     launchers: Mapping[Side, Launcher] = field(default_factory=dict)
+    resolutions: Mapping[Side, Resolution] = field(default_factory=dict)
 
     @property
     def startup(self) -> Mapping[Side, Mapping[str, str]]:
@@ -71,11 +73,12 @@ class Harness:
 
 
 @contextmanager
-def open_harness(session: Session) -> Iterator[Harness]:
+def open_harness(session: Session, resolved: Mapping[Side, Resolution] | None = None) -> Iterator[Harness]:
     """Build both revisions, and remove all temporary files afterwards.
 
     Args:
         session: Session of the run.
+        resolved: Dependencies of both revisions as another machine resolved them; resolved here if ``None``.
 
     Yields:
         Both revisions, ready to measure.
@@ -93,7 +96,7 @@ def open_harness(session: Session) -> Iterator[Harness]:
         session.watch.lap("revisions")
         session.observer.phase("environments")
         untouched = take_manifest(trees[Side.BASELINE])
-        resolutions = _resolutions(session, trees)
+        resolutions = _resolutions(session, trees, resolved)
         if find_changes(trees[Side.BASELINE], untouched):  # resolving may run code of either revision
             repository.remove_worktree(trees[Side.BASELINE])
             repository.add_worktree(start.baseline.commit, trees[Side.BASELINE])
@@ -181,17 +184,26 @@ def _build(
         preload_note=describe_preload(configuration.preload, sys.platform),
         seals=seals,
         shared=shared,
+        resolutions=resolutions,
     )
 
 
-def _resolutions(session: Session, trees: Mapping[Side, Path]) -> Mapping[Side, Resolution]:
+def _resolutions(
+    session: Session, trees: Mapping[Side, Path], resolved: Mapping[Side, Resolution] | None
+) -> Mapping[Side, Resolution]:
     """Dependencies of both revisions, as resolved when the run started."""
     journal = session.folder.journal
-    if line := journal.first("resolutions"):
-        return journal.content(line, "resolutions", dict[Side, Resolution])
-    resolutions = environments.resolve(trees, session.settings.own)
-    journal.append("resolutions", resolutions={side: asdict(each) for side, each in resolutions.items()})
-    return resolutions
+    line = journal.first("resolutions")
+    if line is None:
+        resolutions = resolved or environments.resolve(trees, session.settings.own)
+        journal.append("resolutions", resolutions={side: asdict(each) for side, each in resolutions.items()})
+        return resolutions
+    kept = journal.content(line, "resolutions", dict[Side, Resolution])
+    if any(each.lacks_credentials for each in kept.values()):
+        with suppress(EnvironmentBuildError):  # where both environments are cached, nothing has to be fetched
+            full = environments.resolve(trees, session.settings.own)
+            return {side: each.with_credentials_of(full[side]) for side, each in kept.items()}
+    return kept
 
 
 def _workloads_differ(session: Session, trees: Mapping[Side, Path]) -> bool:

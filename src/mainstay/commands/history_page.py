@@ -11,6 +11,7 @@ from mainstay.gates.trends import metric_trends
 from mainstay.records.errors import StoreError
 from mainstay.reports.history import render_feed, render_history
 from mainstay.revisions.git import Repository
+from mainstay.revisions.tracking import refuse_tracked_links
 from mainstay.stats.trend import RUN_LENGTH
 from mainstay.store.files import leads_to_file, write_output
 
@@ -32,6 +33,7 @@ def write_page(
 
     Raises:
         StoreError: If a file cannot be written, or no feed can lie next to the page.
+        GitError: If git tracks a link that leads to the feed.
     """
     if not leads_to_file(output):
         raise StoreError(
@@ -39,10 +41,11 @@ def write_page(
             looked_in=str(output),
             next_step="name a file, such as '--output history.html'",
         )
+    feed = output.with_suffix(".atom")
+    refuse_tracked_links(feed)
     history = read(folder, remote=remote, environ=environ)
     trends = metric_trends(history.runs)
     name = title or Repository.discover(folder).root.name
-    feed = output.with_suffix(".atom")
     updated = max((run.created for run in history.runs), default=datetime.fromtimestamp(0, UTC).isoformat())
     write_output(output, render_history(history, trends, title=name, feed=feed.name, run_length=RUN_LENGTH))
     write_output(feed, render_feed(trends, title=name, updated=updated))

@@ -357,9 +357,8 @@ def _built(folder: Path) -> Iterator[Callable[[], list[str]]]:
         inheriting_orphans(),
         new_run(repository.root, datetime.fromisoformat(start.created), asdict(start)) as run,
     ):
-        run.journal.append("resolutions", resolutions={side: asdict(each) for side, each in parcel.resolutions.items()})
         session = Session(repository, run, start, environ=os.environ, observer=SilentObserver())
-        with open_harness(session) as harness:
+        with open_harness(session, parcel.resolutions) as harness:
             inputs = input_digests(harness.prepared.variables, harness.scratch) or {}
             built = Built(specs=harness.specs_of_both, inputs=inputs)
             write_text(folder / READY, json.dumps(CONVERTER.unstructure(built)))

@@ -38,6 +38,8 @@ from mainstay.records.plans import Plan, PlannedWorkload
 from mainstay.records.runs import Revision, Run, WorkloadResult
 from mainstay.records.scales import PLAIN_NUMBER
 from mainstay.records.trials import ContextValue, Side
+from mainstay.revisions.tracking import refuse_tracked_links
+from mainstay.store.files import FOLDER
 from mainstay.store.journal import JUDGEMENTS, new_run
 from mainstay.workers.machine import describe_machine
 
@@ -91,6 +93,7 @@ def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) 
         MainstayError: If nothing can be judged; its ``exit_status`` says why.
     """
     watch, created = time.monotonic(), datetime.now(UTC)
+    refuse_tracked_links(folder / FOLDER / JUDGEMENTS)
     configuration = _configuration(folder, options.config)
     waivers = read_waivers(folder / JUDGED_WAIVERS)
     settings = _in_force(configuration.evaluation, options)

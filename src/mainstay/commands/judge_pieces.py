@@ -26,6 +26,8 @@ from mainstay.records.errors import GitError, MainstayError, PieceError
 from mainstay.records.runs import Shards
 from mainstay.records.trials import Outcome, Trial
 from mainstay.revisions.git import Repository
+from mainstay.revisions.tracking import refuse_tracked_links
+from mainstay.store.files import FOLDER
 from mainstay.store.journal import JUDGEMENTS, new_run
 from mainstay.workers.interleaved import TimedRequest
 from mainstay.workers.pairs import PairRequest, PairResult
@@ -129,6 +131,7 @@ def judge_pieces(
         MainstayError: If nothing can be judged; its ``exit_status`` says why.
     """
     begun = time.monotonic()
+    refuse_tracked_links(folder / FOLDER / JUDGEMENTS)
     pieces = require_whole(read_pieces(places))
     first = min(pieces, key=lambda piece: piece.start.created)
     basis = replace(basis_of(pieces[0]), start=first.start)

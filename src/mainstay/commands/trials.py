@@ -26,7 +26,8 @@ from mainstay.measuring.loop import Observer
 from mainstay.measuring.sharding import Shard
 from mainstay.records.errors import PieceError, UsageError
 from mainstay.records.trials import Side
-from mainstay.store.files import FOLDER
+from mainstay.revisions.tracking import refuse_tracked_folder
+from mainstay.store.files import FOLDER, make_ignored
 from mainstay.store.journal import JOURNAL_VERSION, PIECES, RunFolder, making
 
 PART = "accuracy"
@@ -113,9 +114,10 @@ def measure_shard(
         Interrupted: On Ctrl-C; completed measurements are in the piece.
     """
     repository = repository_for_runs(path)
+    place = (options.output or repository.root / FOLDER / PIECES) / options.shard.folder
+    refuse_tracked_folder(place)
     relative = replace(options, places=in_project(repository.root, path, options.places))
     start = choose_start(repository, relative, environ)
-    place = (options.output or repository.root / FOLDER / PIECES) / options.shard.folder
     with _open_piece(place, start, options) as (folder, start):
         if not _is_measured(Piece.read(folder.journal), options):
             _measure(Session(repository, folder, start, environ=environ, observer=observer), options)
@@ -134,8 +136,7 @@ def _open_piece(place: Path, start: Start, options: TrialsOptions) -> Iterator[t
     """Lock the folder of a new piece, or of one that is continued; gives it with the start that it has."""
     way_on = "make room, or name another folder with --output"
     with making("the folder of the piece", looked_in=str(place), next_step=way_on):
-        place.mkdir(parents=True, exist_ok=True)
-        (place / ".gitignore").write_text("*\n", encoding="utf-8")  # or the next candidate would contain it
+        make_ignored(place)
     with RunFolder(place, PIECES) as folder:
         journal = folder.journal
         if not journal.read():

@@ -21,8 +21,12 @@ USERINFO = re.compile(
 )
 """User and password in an address; a user without password is one only for HTTP, where it may be a token."""
 
-SECRET_NAME = re.compile(r"(?:^|_)(?:TOKEN|PASSWORD|PASSWD|SECRET|API_?KEY|ACCESS_KEY)$", re.IGNORECASE)
-"""Name of a variable that holds a secret, such as ``UV_INDEX_OURS_PASSWORD`` or ``HF_TOKEN``."""
+SECRET_NAME = re.compile(
+    r"PASSWORD$|PASSWD$|PASSPHRASE$|(?:^|_)(?:TOKEN|SECRET|PAT|PASS|(?:API_?|ACCESS_|SECRET_|PRIVATE_|SIGNING_|"
+    r"ENCRYPTION_)KEY)$|_PWD$",
+    re.IGNORECASE,
+)
+"""Name of a variable that holds a secret, such as ``PGPASSWORD``, ``HF_TOKEN`` or ``GITHUB_PAT``, but not ``OLDPWD``."""
 
 MIN_SECRET = 8
 """Characters of the shortest value that is taken for a secret; a shorter one may be a word of any text."""
@@ -60,6 +64,6 @@ def without_secrets(text: str, environ: Mapping[str, str]) -> str:
 def _secrets(environ: Mapping[str, str]) -> Iterator[str]:
     for name, value in environ.items():
         passwords = [found[0][:-1].rpartition(":")[2] for found in USERINFO.finditer(value)]
-        named = [value] if SECRET_NAME.search(name) else []
+        named = value.splitlines() if SECRET_NAME.search(name) else []  # of a key, a part may be printed
         for secret in (*passwords, *named):
             yield from (form for form in {secret, unquote(secret)} if len(form) >= MIN_SECRET)

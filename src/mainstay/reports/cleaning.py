@@ -1,7 +1,12 @@
-r"""Sanitised text from other sources for every report: one line of bounded length, without control characters.
+r"""Sanitised text from other sources for reports and errors: without control characters or commands to GitHub Actions.
+
+- :func:`clean`: one line of bounded length, for every report.
+- :func:`clean_lines`: a text with its lines, for errors and whatever else is only shown.
 
 Names, subjects and exception texts come from the repository that is judged. Terminal escapes, control characters,
-bidirectional overrides, invisible format characters and lone surrogates become visible escapes such as ``\x1b``.
+bidirectional overrides, invisible format characters and lone surrogates become visible escapes such as ``\x1b``. So does
+a character of each workflow command, since GitHub Actions obeys ``::error::`` at the start of a line, where a report may
+be wrapped, and ``##[error]`` anywhere in one.
 Escaping for a language (HTML, Markdown, XML) is left to the report that writes it.
 """
 
@@ -19,6 +24,9 @@ LINE_LENGTH = 500
 """Largest number of characters of a sentence or a line of output."""
 
 _PLAIN = re.compile(r"[ -~]*")
+_COMMAND = re.compile(r"(?<=##)\[|(?<!\S):(?=:)")
+"""One character of each workflow command of GitHub Actions."""
+
 _ACTING = re.compile(
     "["
     "\x00-\x1f\x7f-\x9f\xad"  # control characters, soft hyphen
@@ -54,9 +62,27 @@ def clean(text: str, *, at_most: int = MAX_LENGTH) -> str:
     """
     shortened = _shorten(text, at_most=at_most) if len(text) > at_most else text
     if _PLAIN.fullmatch(shortened):
-        return shortened
-    line = " ".join(shortened.split())
-    return _TOWER.sub(r"\1", _ACTING.sub(_escape, line))
+        return _COMMAND.sub(_escape, shortened)
+    return _harmless(" ".join(shortened.split()))
+
+
+def clean_lines(text: str) -> str:
+    r"""Sanitise a text from another source, with its line breaks and tabs.
+
+    Args:
+        text: Any text.
+
+    Example:
+        >>> print(clean_lines("the build failed:\n::error::\x1b[2JPASS"))
+        the build failed:
+        \x3a:error::\x1b[2JPASS
+    """
+    return "\n".join("\t".join(map(_harmless, line.split("\t"))) for line in re.split(r"\r?\n", text))
+
+
+def _harmless(line: str) -> str:
+    """A line whose acting characters are visible escapes."""
+    return _TOWER.sub(r"\1", _COMMAND.sub(_escape, _ACTING.sub(_escape, line)))
 
 
 def _shorten(text: str, *, at_most: int) -> str:

@@ -40,7 +40,7 @@ from mainstay.project.configuration import Configuration
 from mainstay.project.requirements import normal_name, requirement_name
 from mainstay.project.scripts import importable_names
 from mainstay.records.errors import EnvironmentBuildError, HarnessError, OutageError
-from mainstay.records.redaction import without_credentials
+from mainstay.records.redaction import HIDDEN, without_credentials
 from mainstay.records.runs import Environment
 from mainstay.records.trials import Side
 from mainstay.revisions.git import without_repository
@@ -195,6 +195,23 @@ class Resolution:
             {'click': '8.1.8', 'own': 'file:///own'}
         """
         return dict(re.split(r"==| @ ", without_credentials(pin), maxsplit=1) for pin in self.pins)
+
+    def with_credentials_of(self, other: Resolution) -> Resolution:
+        """The same pins, with the credentials that another resolution has and a journal does not keep.
+
+        Example:
+            >>> full = Resolution(side=Side.BASELINE, pins=("click==8.1.9", "own @ https://me:word@host/own.whl"))
+            >>> kept = replace(full, pins=("click==8.1.8", "own @ https://****@host/own.whl"))
+            >>> kept.with_credentials_of(full).pins
+            ('click==8.1.8', 'own @ https://me:word@host/own.whl')
+        """
+        full = {without_credentials(pin): pin for pin in other.pins}
+        return replace(self, pins=tuple(full.get(pin, pin) for pin in self.pins))
+
+    @property
+    def lacks_credentials(self) -> bool:
+        """Whether the credentials of a pin are hidden, so that the package cannot be fetched."""
+        return any(f"{HIDDEN}@" in pin for pin in self.pins)
 
     @property
     def digest(self) -> str:

@@ -1,6 +1,7 @@
 """Files: atomic writing, digests of content, and detection of harmful links.
 
 - :func:`write_text`, :func:`write_output`: write a file of mainstay's own, and one that the user names.
+- :func:`make_ignored`: make a folder of mainstay's own.
 - :func:`content_digest`, :func:`iter_files`: digest and list files.
 - :func:`refuse_link`, :func:`with_line_ends`: what a write to a file of a project does not change.
 - :func:`harmful_link`: a link that a copy of a folder must not follow.
@@ -49,6 +50,20 @@ def write_text(path: Path, text: str, *, shown: str | None = None) -> Path:
             draft.unlink()
         raise _unwritable(path, shown or str(path), error) from error
     return path
+
+
+def make_ignored(folder: Path) -> None:
+    """Make a folder of mainstay's own that git ignores, or no snapshot of the working tree could be without it.
+
+    Args:
+        folder: The folder, which may exist.
+
+    Raises:
+        OSError: If it cannot be made.
+        StoreError: If its file ``.gitignore`` cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / ".gitignore", "*\n")
 
 
 def write_output(path: Path, text: str) -> Path:

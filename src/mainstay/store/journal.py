@@ -29,7 +29,7 @@ from filelock import FileLock, Timeout
 from mainstay.records.errors import CONTINUE_SHARD, RESTART_CALIBRATION, RESUME_GATE, StoreError, UsageError
 from mainstay.records.redaction import without_credentials
 from mainstay.records.trials import Trial
-from mainstay.store.files import FOLDER, write_text
+from mainstay.store.files import FOLDER, make_ignored, write_text
 
 T = TypeVar("T")
 
@@ -325,8 +325,8 @@ def new_run(root: Path, now: datetime, start: Mapping[str, Any], *, among: str =
     """
     runs = root / FOLDER / among
     with making("the run's folder", looked_in=f"{FOLDER}/{among} in the repository"):
-        runs.mkdir(parents=True, exist_ok=True)
-        (root / FOLDER / ".gitignore").write_text("*\n", encoding="utf-8")
+        make_ignored(root / FOLDER)
+        runs.mkdir(exist_ok=True)
         run = RunFolder(_fresh_folder(runs, f"{now:%Y%m%dT%H%M%S}"), among)
     with run:  # first, or another process could mistake it for an interrupted run
         run.journal.append("start", version=JOURNAL_VERSION, **start)
