@@ -25,14 +25,13 @@ from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from cattrs.errors import CattrsError
 from filelock import FileLock
 
 from mainstay.records.errors import StoreError
 from mainstay.records.metrics import Workload
 from mainstay.records.trials import Outcome, Side, Trial
 from mainstay.store.files import FOLDER, write_text
-from mainstay.store.journal import parse_trial, trial_content
+from mainstay.store.journal import UNSTRUCTURED, parse_trial, trial_content
 
 BASELINES = "baselines"
 """Folder of the cached trials, next to that of the runs."""
@@ -129,7 +128,7 @@ class BaselineTrials:
             raise self._error("are damaged")
         try:
             return tuple(parse_trial(json.loads(line)) for line in content.splitlines())
-        except (CattrsError, ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        except (RecursionError, *UNSTRUCTURED) as error:
             raise self._error("cannot be read") from error
 
     def keep(self, trials: Sequence[Trial], *, run: str) -> None:

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cattrs.errors import CattrsError
+from cattrs.errors import BaseValidationError
 from cattrs.preconf.json import make_converter
 
 from mainstay.workers.descendants import run_guarded
@@ -144,7 +144,7 @@ def compare_words(
         return _not_compared(f"their code could not be compared: {error.strerror}")
     try:
         return make_converter().structure(json.loads(done.stdout), WordComparison)
-    except (ValueError, CattrsError):
+    except (ValueError, BaseValidationError):
         return _not_compared(f"comparing their code failed with status {done.returncode}")
 
 

@@ -22,7 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from cattrs.errors import CattrsError
+from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError, StructureHandlerNotFoundError
 from cattrs.preconf.json import make_converter
 from filelock import FileLock, Timeout
 
@@ -75,7 +75,10 @@ ENDS = frozenset({"finish", "failed"})
 CONVERTER = make_converter()
 """Converter from decoded JSON to records."""
 
-UNSTRUCTURED = (CattrsError, TypeError, ValueError, KeyError, AttributeError, OverflowError)
+UNSTRUCTURED = (
+    *(BaseValidationError, ForbiddenExtraKeysError, StructureHandlerNotFoundError),
+    *(TypeError, ValueError, KeyError, AttributeError, OverflowError),
+)
 """What the converter raises for JSON that is no such record."""
 
 
