@@ -145,6 +145,8 @@ WRONG_MARKERS = [
     ("accuracy(metric='a', margin=0.1, kind=3)", "trial", "needs text as 'kind'"),
     ("performance(margin=5)", "benchmark", "6 times as much: a margin is a fraction, write margin=0.05 for 5 %"),
     ("deterministic(metric='parameters', margin=2.5)", "counts", "write margin=0.025 for 2.5 %"),
+    ("performance(metric='train_seconds')", "trial", "performance gates nothing here, since trial records"),
+    ("performance", "", "performance gates nothing here, since the test does not take benchmark"),
 ]
 
 
