@@ -204,6 +204,8 @@ class WorkerPlugin:
         self._recorder, self._seed, self._reports = None, seed, []
         threads = set(threading.enumerate())
         start = clock()
+        # no next item: fixtures of every scope end here, so that a trial depends on no workload that ran before it, a trace
+        # has all that the workload needs, and threads of a fixture are not taken for threads left behind
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
         seconds = clock() - start
         outcome, cause = self._outcome()
