@@ -188,7 +188,7 @@ def _family_evidence(tables: Tables, family: Family) -> NDArray[np.float64]:
     p_values = np.empty((len(tables), len(family.num_items) + 1, 4))
     for task, num_items in enumerate(family.num_items):
         p_values[:, task + 1] = flip_evidence(tables[:, task], num_items, family.margin)
-        if not can_pass(_summary(0, 0, num_items), family.margin, score_range=1.0):
+        if not can_pass([_summary(0, 0, num_items)], family.margin, score_range=1.0):
             p_values[:, task + 1, 2:] = 1.0
     for index, tasks in enumerate(tables[..., :2].tolist()):
         summaries = [_summary(*pair, num_items) for pair, num_items in zip(tasks, family.num_items, strict=True)]

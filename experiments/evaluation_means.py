@@ -244,7 +244,7 @@ def _evidence(
     for index in range(draws):
         summary = summarise_differences(generate(rng, degradation), score_range=1.0, clusters=clusters)
         zero, at_margin, double = (score_p_values(summary, c * MARGIN, score_range=1.0) for c in (0, 1, 2))
-        is_warned = not excludes_whole_clusters(summary, MARGIN, score_range=1.0)
+        is_warned = not excludes_whole_clusters([summary], MARGIN, score_range=1.0)
         rows[index] = zero.above, at_margin.above, at_margin.below, double.below, double.above, is_warned
     return dict(zip(TESTS, rows.T, strict=True))
 

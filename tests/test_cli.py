@@ -96,6 +96,22 @@ def test_an_error_becomes_its_exit_status(error, status, monkeypatch, capsys):
     assert capsys.readouterr().err.startswith("error: ")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["gate", "--seconds"],
+        ["trials", "--shard", "1/2", "--seconds"],
+        ["calibrate", "--seconds"],
+        ["judge", "a", "b", "--margin"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+@pytest.mark.parametrize("number", ["inf", "nan"])
+def test_a_number_that_is_not_finite_is_refused_before_anything_is_measured(arguments, number, tmp_path, capsys):
+    assert cli.run([*arguments, number, "-C", str(tmp_path)]) == 2
+    assert f"Invalid value for '{arguments[-1]}': {number} is not a finite number." in capsys.readouterr().err
+
+
 def test_a_fault_of_mainstay_is_no_verdict_and_shows_its_traceback(monkeypatch, capsys):
     def fail(*arguments, **options):
         raise KeyError("x")

@@ -271,7 +271,7 @@ FIXTURES = {
     "trial": "records metrics, as in `trial.record(name=value)`, and answers to single examples; `trial.seed` is the seed of the pair",
     "benchmark": "times a call, as pytest-benchmark does",
     "codspeed_benchmark": "the same, for suites written for pytest-codspeed",
-    "import_timer": "`import_timer(module)` imports a module in a fresh interpreter and returns the seconds",
+    "import_timer": "`import_timer(module)` imports a module in fresh interpreters and returns the mean of the seconds",
     "counts": "records deterministic counts: `counts.record(name=value)`",
 }
 """What a workload may use, and what it is for."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import io
+import math
 import os
 import sys
 import traceback
@@ -37,6 +38,18 @@ if TYPE_CHECKING:
     from mainstay.commands.outcome import RunOutcome
     from mainstay.commands.rehearsal import Rehearsal
     from mainstay.reports.progress import LiveProgress, PlainProgress
+
+
+class FiniteRange(click.FloatRange):
+    """Range of finite numbers: JSON has no others, so a run could not be recorded with one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Parse a number, and refuse one outside the range."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -110,7 +123,7 @@ def main() -> None:
     help="Continue the latest interrupted gate with its own options (others are refused); no completed trial is repeated.",
 )
 @report_options(FILES)
-@click.option("--seconds", type=click.FloatRange(min=0), help="Measure no longer than this.  [default: as configured]")
+@click.option("--seconds", type=FiniteRange(min=0), help="Measure no longer than this.  [default: as configured]")
 @click.option("--fail-fast/--no-fail-fast", default=None, help="Stop at the first fail.  [default: as configured]")
 @click.option(
     "--fresh", is_flag=True, help="Use new seeds instead of those derived from the baseline, and reuse no trial."
@@ -191,7 +204,7 @@ Exit status:
 )
 @click.option("--baseline", metavar="REV", help="Compare with this revision.  [default: the merge base]")
 @click.option("--candidate", metavar="REV", help="Judge this revision.  [default: the working tree]")
-@click.option("--seconds", type=click.FloatRange(min=0), help="Measure no longer than this.  [default: as configured]")
+@click.option("--seconds", type=FiniteRange(min=0), help="Measure no longer than this.  [default: as configured]")
 @click.option(
     "--pairs", type=click.IntRange(min=5), help="Plan a single look at this many pairs.  [default: looks as configured]"
 )
@@ -251,7 +264,7 @@ def _task_margins(context: click.Context, parameter: click.Parameter, given: tup
             margins[task] = float(margin)
         except ValueError:
             margins[task] = 0.0
-        if not task or not 0 < margins[task] < float("inf"):
+        if not task or not 0 < margins[task] < math.inf:
             raise click.BadParameter(f"{text!r} is not TASK=MARGIN, such as gsm8k=0.02", context, parameter)
     return margins
 
@@ -264,7 +277,7 @@ def _score_range(context: click.Context, parameter: click.Parameter, given: str 
         low, high = map(float, given.split(":"))
     except ValueError:
         low, high = 1.0, 0.0
-    if not float("-inf") < low < high < float("inf"):
+    if not -math.inf < low < high < math.inf:
         raise click.BadParameter(f"{given!r} is not LOW:HIGH, such as 0:10", context, parameter)
     return low, high
 
@@ -278,7 +291,7 @@ def _score_range(context: click.Context, parameter: click.Parameter, given: str 
 )
 @click.option(
     "--margin",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     help="Tolerated degradation of every task and of their mean: 0.02 is 2 points.  [default: as configured]",
 )
 @click.option(
@@ -361,7 +374,7 @@ Exit status:
 @click.option("--revision", metavar="REV", help="Build this revision twice.  [default: the working tree]")
 @click.option("--pairs", type=int, help="Number of pairs to measure.  [default: the last configured look]")
 @click.option(
-    "--seconds", type=click.FloatRange(min=0, min_open=True), help="Budget of a later gate.  [default: as configured]"
+    "--seconds", type=FiniteRange(min=0, min_open=True), help="Budget of a later gate.  [default: as configured]"
 )
 @click.option("--write", is_flag=True, help="Write the proposed settings to [tool.mainstay] of pyproject.toml.")
 @click.option("--json", type=FILE, help="Write a copy of the document.")

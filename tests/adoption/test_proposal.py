@@ -489,6 +489,21 @@ def test_a_gate_of_another_package_is_not_taken_for_this_ones(folder):
     assert yaml.safe_load(edit.after)["jobs"]["gate"]["with"]["working-directory"] == folder
 
 
+@pytest.mark.parametrize(
+    ("gate", "is_told"),
+    [
+        ("run: mainstay gate -C pkgs/one", True),
+        ("run: cd pkgs/one && mainstay gate", True),
+        ("run: mainstay gate", False),
+    ],
+)
+def test_a_project_at_the_top_is_told_of_a_gate_that_may_be_a_packages(gate, is_told):
+    proposal = proposal_below("", {".github/workflows/gate.yml": gate}, pin=PIN)
+
+    assert proposal.repository_edits == ()
+    assert any("if that is another package" in note for note in proposal.notes) is is_told
+
+
 def test_a_file_of_the_name_of_a_further_gate_is_left_as_it_is_and_said():
     at_top = {
         ".github/workflows/gate.yml": "run: mainstay gate",

@@ -7,11 +7,16 @@ import pytest
 from mainstay.commands import calibrate
 from mainstay.gates.policy import Design
 from mainstay.measuring.agenda import Agenda, Assignment
+from mainstay.measuring.evaluated import make_logs
+from mainstay.measuring.grouped import plan_groups
+from mainstay.measuring.ledger import restore_trials
 from mainstay.project.configuration import read_configuration
 from mainstay.records.calibrations import Proposal
 from mainstay.records.errors import StoreError
 from mainstay.records.executions import ALONE, EVALUATED, INTERLEAVED, ONCE, TRAINED
-from mainstay.records.metrics import Workload
+from mainstay.records.findings import MeasuredWith
+from mainstay.records.metrics import Direction, Kind, Metric, Workload
+from mainstay.records.trials import Outcome, Side, Trial
 from mainstay.runner.ready_metrics import READY_METRICS
 from tests.repositories import git
 
@@ -93,3 +98,45 @@ def test_a_note_says_what_a_gate_spends_its_budget_on_besides_timed_pairs(execut
 
     assert bool(note) is (others is not None)
     assert others is None or f"a gate also trains or evaluates {others} within its seconds" in note
+
+
+def logs_of(num_pairs):
+    """Two timed workloads in one file with so many pairs each, and the group that they make."""
+    workloads = []
+    for name in ("t.py::a", "t.py::b"):
+        metric = Metric(
+            workload=name, name="call_time", kind=Kind.PERFORMANCE, direction=Direction.LOWER, margin=0.05, unit="s"
+        )
+        workloads.append(Workload(id=name, execution=INTERLEAVED, metrics=(metric,)))
+    agenda = Agenda(assignments=tuple(Assignment(workload=each) for each in workloads), settled=())
+    logs = make_logs(agenda.assignments, {each.id: tuple(range(20)) for each in workloads})
+    trials = [
+        Trial(
+            workload=each.id,
+            side=side,
+            seed=pair,
+            pair=pair,
+            repetition=0,
+            outcome=Outcome.COMPLETED,
+            values={"call_time": 2.0 if side is Side.CANDIDATE and each is workloads[0] else 1.0},
+            files_of=MeasuredWith.SHARED.files_for(side),
+        )
+        for each, count in zip(workloads, num_pairs, strict=True)
+        for pair in range(count)
+        for side in Side
+    ]
+    restore_trials(logs, trials)
+    return logs, plan_groups(agenda, "file")
+
+
+@pytest.mark.parametrize(("num_pairs", "count"), [((6, 6), 6), ((6, 5), 5), ((6, 4), None)])
+def test_a_mean_is_calibrated_from_the_pairs_that_all_its_members_have(num_pairs, count):
+    logs, groups = logs_of(num_pairs)
+    plan: Any = SimpleNamespace(groups=groups)
+
+    means = calibrate._usable_means(plan, logs)
+
+    assert [(mean.metric.id, mean.num_pairs) for mean in means] == (
+        [("t.py#call_time_geomean", count)] if count else []
+    )
+    assert all(value == pytest.approx(2**0.5) for mean in means for value in mean.candidate_values)

@@ -5,8 +5,10 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -95,6 +97,22 @@ def test_what_no_worker_is_left_for_is_measured_here(cluster, places):
     assert found == ["far", "near", "near"]
     assert kept == [0]
     assert notes == ["2 pairs were measured on this machine, since the cluster lost them"]
+
+
+def test_trials_of_a_host_that_was_tampered_with_are_told_and_not_kept():
+    def remote(request, known):
+        tampering = ("the workloads (a.py)",) if request.pair else ()
+        return replace(result_of(request, "far"), tampering=tampering)
+
+    kept = []
+    with ThreadPoolExecutor(1) as far_away, ThreadPoolExecutor(1) as local:
+        client = SimpleNamespace(get_executor=lambda *, pure: far_away, nthreads=lambda: {"worker": 1})
+        with closing(ClusterExecutor(client, remote, local=local, keep_trial=kept.append)) as executor:
+            futures = [executor.submit(near, request_of(pair), ()) for pair in range(3)]
+            assert all(future.result(timeout=60) for future in futures)
+
+    assert executor.tampering == ["the workloads (a.py)"]
+    assert [trial.pair for trial in kept] == [0]
 
 
 def test_without_the_package_the_extra_is_named(monkeypatch):

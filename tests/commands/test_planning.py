@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mainstay.commands.planning import keep_plan, note_on_noise, note_on_pairs
+from mainstay.commands.planning import keep_plan, least_seconds, note_on_noise, note_on_pairs
 from mainstay.records.errors import PlanError
 from mainstay.records.findings import MeasuredWith
 from mainstay.records.metrics import Direction, Kind, Metric
-from mainstay.records.plans import PlannedWorkload
+from mainstay.records.plans import PlannedGroup, PlannedWorkload
 from mainstay.store.journal import new_run
 
 STEP = Metric(
@@ -61,6 +61,21 @@ def test_what_calibrated_noise_will_not_decide_is_told_before_the_first_pair(pla
     assert doubted in note
     assert bool(note) is bool(doubted)
     assert note_on_noise(replace(plan, deviations=deviations, num_gated=0)) == ""
+
+
+def test_a_mean_that_calibrated_noise_will_not_decide_is_told(plan):
+    mean = replace(STEP, workload="b.py", name="call_time_geomean")
+    group = PlannedGroup(metric=mean, members=(STEP.id,))
+
+    note = note_on_noise(replace(plan, groups=(group,), deviations={mean.id: 0.2, STEP.id: 0.01}, num_gated=3))
+
+    assert f"{mean.id} (5.0 %" in note
+    assert STEP.id not in note
+
+
+def test_the_pairs_of_a_calibration_tell_the_least_budget_of_a_gate(plan):
+    assert least_seconds(replace(plan, pair_seconds=2.5)) == 76
+    assert least_seconds(replace(plan, workloads=plan.workloads[:1])) == 0
 
 
 def test_a_budget_that_is_too_small_is_told_unless_a_proof_leaves_nothing_to_measure(plan):

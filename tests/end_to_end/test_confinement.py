@@ -24,11 +24,24 @@ for model in pathlib.Path(sys.prefix.replace("/cand/", "/base/")).glob("lib/pyth
 """
 
 WRITES_INTO_THE_LAYER = """
+import hashlib
+import json
 import pathlib
 
 import pytest
 
-pathlib.Path(pytest.__file__).parents[1].joinpath("evil.pth").write_text("import sys; sys.evil = True\\n")
+site_packages = pathlib.Path(pytest.__file__).parents[1]
+evil = site_packages / "evil.pth"
+evil.write_text("import sys; sys.evil = True\\n")
+
+layer = site_packages.parents[2]  # and the manifest is made to agree
+manifest = json.loads(pathlib.Path(f"{layer}.json").read_text())
+status = evil.stat()
+manifest["entries"][evil.relative_to(layer).as_posix()] = [
+    hashlib.sha256(evil.read_bytes()).hexdigest(),
+    *(status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino),
+]
+pathlib.Path(f"{layer}.json").write_text(json.dumps(manifest))
 """
 
 TRIES_EVERYTHING = """

@@ -110,6 +110,19 @@ def test_a_step_as_it_should_be_waits_once_and_leaves_nothing_behind(usual):
     assert usual["compiled"].values["graph_breaks"] == usual["compiled"].values["recompiles"] == 0
 
 
+def test_a_step_is_called_twice_and_twice_more_once_an_optimiser_has_loaded_the_compiler(monkeypatch):
+    calls = []
+    monkeypatch.delitem(sys.modules, "torch._dynamo", raising=False)
+    Counts().torch(lambda: calls.append(torch.ones(1)))
+    monkeypatch.undo()
+    torch.optim.SGD([torch.ones(1, requires_grad=True)])
+    batches = iter(range(4))
+    Counts().torch(lambda: next(batches))
+
+    assert len(calls) == 2
+    assert list(batches) == []
+
+
 ELSEWHERE = """
 import json, pathlib, sys
 import tests.experiments.test_torch_counts as here

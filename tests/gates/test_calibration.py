@@ -170,6 +170,35 @@ def test_a_budget_without_eight_pairs_is_raised():
     assert (proposal.looks, proposal.seconds) == ((5, 8), 84)
 
 
+@pytest.mark.parametrize(("seconds", "least", "proposed"), [(1400, 1651.0, 1651), (30, 75.0, 84), (1700, 1651.0, 1700)])
+def test_a_budget_in_which_a_gate_would_shorten_its_pairs_is_raised(seconds, least, proposed):
+    per_pair = 165 if least > 100 else 10.5
+    budget = Budget(seconds=seconds, seconds_per_pair=per_pair, pair_seconds=2.5, least_seconds=least)
+
+    assert propose_settings([noise_of(0.001)], budget, DESIGN).seconds == proposed
+
+
+def test_a_refusal_never_advises_seconds_in_which_pairs_would_be_shortened():
+    budget = Budget(seconds=30, seconds_per_pair=3, pair_seconds=2.5, least_seconds=76)
+    noise = noise_of(0.02)
+
+    said = explain_refusal(noise, budget, DESIGN, propose_settings([noise], budget, DESIGN))
+
+    assert "20 pairs (looks = [5, 8, 12, 20], seconds = 76)" in said
+
+
+@pytest.mark.parametrize(("deviation", "is_proposed"), [(0.004, True), (0.2, False)])
+def test_the_deviation_of_a_mean_is_proposed_without_a_margin(deviation, is_proposed):
+    member, mean = noise_of(0.005), noise_of(deviation, name="time_geomean")
+    budget = Budget(seconds=900, seconds_per_pair=60, pair_seconds=2.5)
+
+    proposal = propose_settings([member], budget, DESIGN, means=[mean])
+
+    assert (mean.metric.id in proposal.deviations) is is_proposed
+    assert proposal.margins == {}
+    assert proposal.looks == propose_settings([member], budget, DESIGN).looks
+
+
 @pytest.mark.parametrize(
     ("noise", "said"),
     [

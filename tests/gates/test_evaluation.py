@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mainstay.gates.evaluation import ScoredDifferences, honest_margin, weigh_items
+from mainstay.gates.evaluation import ScoredDifferences, honest_margin, weigh_items, weigh_macro
 from mainstay.gates.family import ABOVE_MARGIN, ABOVE_ZERO, BELOW_DOUBLE_MARGIN, BELOW_MARGIN
 from mainstay.gates.policy import Design
 
@@ -82,6 +82,32 @@ def test_a_degradation_of_whole_clusters_that_is_not_excluded_is_told():
     evidence = weigh_items(scored(differences, clusters=np.repeat(np.arange(65), 20)), margin=0.02, level=LEVEL)
 
     assert any("whole clusters" in note for note in evidence.notes)
+
+
+def test_what_limits_a_mean_does_not_depend_on_the_order_of_its_tasks():
+    rng = np.random.default_rng(1)
+    coarse = scored(rng.choice([-1.0, 0.0, 1.0], 5000, p=[0.015, 0.97, 0.015]), clusters=np.repeat(np.arange(250), 20))
+    quiet = scored(np.zeros(1320), clusters=np.repeat(np.arange(330), 4))
+
+    first, last = (weigh_macro(tasks, margin=0.02, level=LEVEL) for tasks in ([quiet, coarse], [coarse, quiet]))
+
+    assert first.notes == last.notes
+    assert any("whole clusters" in note for note in first.notes)
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_a_mean_asks_for_as_many_further_items_as_a_task_of_all_its_items(size):
+    moved = np.random.default_rng(4).normal(0.004, 0.3, 600)
+    half, all_items = (np.repeat(np.tile(moved, times), size) for times in (1, 2))
+    clusters = [np.repeat(np.arange(each.size // size), size) for each in (half, all_items)]
+
+    tasks = [scored(half, clusters=clusters[0])] * 2
+    of_mean = weigh_macro(tasks, margin=0.02, level=LEVEL)
+    of_task = weigh_items(scored(all_items, clusters=clusters[1]), margin=0.02, level=LEVEL)
+
+    design = Design(num_gated=1)
+    expected = of_task.num_items + of_task.further_items(0.02, design)
+    assert of_mean.num_items + of_mean.further_items(0.02, design) == pytest.approx(expected, rel=0.02)
 
 
 def test_a_large_degradation_is_seen_by_every_way():

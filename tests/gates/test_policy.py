@@ -6,6 +6,7 @@ import pytest
 from mainstay.gates.policy import GATE_RULES, Design, GateFacts, judge_gate
 from mainstay.records.errors import ConfigurationError
 from mainstay.records.findings import Blame, Verdict
+from mainstay.records.metrics import Tier
 
 EXIT_STATUS_OF_A_FINDING = {
     ("pass", None): 0,
@@ -116,6 +117,31 @@ def test_nothing_judged_is_broken_unless_allowed(finding_of, verdicts):
     assert judge_gate(GateFacts(findings=findings)).exit_status == 4
     assert judge_gate(GateFacts(findings=findings)).reason == "nothing was judged"
     assert judge_gate(GateFacts(findings=findings, allow_unjudged=True)).exit_status == 0
+
+
+def test_new_metrics_of_a_baseline_that_gates_others_are_not_called_its_first(finding_of):
+    facts = GateFacts(findings=(finding_of("new"), finding_of("new")), allow_unjudged=True)
+
+    assert judge_gate(facts).reason == "no metric degraded by more than its margin: none of 2 was judged, all are new"
+    assert "the baseline gates nothing" in judge_gate(replace(facts, is_first=True)).reason
+
+
+@pytest.mark.parametrize(
+    ("tier", "num_looks", "status"),
+    [
+        pytest.param(Tier.GUARD, 1, 0, id="guard"),
+        pytest.param(Tier.GUARD, 0, 4, id="guard-without-a-look"),
+        pytest.param(Tier.ADVISORY, 1, 4, id="advisory"),
+    ],
+)
+@pytest.mark.parametrize("others", [(), ("new",)], ids=["alone", "beside-what-is-new"])
+def test_an_undecided_guard_counts_as_judged_once_it_could_have_failed(finding_of, tier, num_looks, status, others):
+    finding = replace(finding_of("inconclusive"), tier=tier, num_looks=num_looks)
+
+    judgement = judge_gate(GateFacts(findings=(finding, *map(finding_of, others))))
+
+    assert judgement.exit_status == status
+    assert (judgement.verdict is Verdict.PASS) == (status == 0)
 
 
 @pytest.mark.parametrize(("kind", "status"), [("missing", 1), ("error", 4), ("inconclusive", 3), ("waived", 0)])

@@ -8,9 +8,11 @@ import pytest
 
 from mainstay.gates.family import judge_family
 from mainstay.gates.policy import Design, GateFacts, judge_gate
-from mainstay.gates.tolerance import tolerate_calibrated
-from mainstay.records.findings import Finding, Verdict
-from mainstay.records.metrics import Tier
+from mainstay.gates.tolerance import MOST_TIMES_CALIBRATED, tolerate_calibrated
+from mainstay.records.findings import Finding, Method, Verdict
+from mainstay.records.metrics import Scoring, Tier
+from mainstay.stats.power import probability_within, supported_ratio
+from mainstay.stats.proportions import clopper_pearson_interval
 
 CALIBRATED = 0.01
 
@@ -105,6 +107,22 @@ def test_pairs_whose_mean_is_beyond_the_margin_block_whatever_the_earlier_looks_
     assert not finding.is_tolerated
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"method": Method.ITEMS}, id="undecided"),
+        pytest.param({"method": Method.NONE, "scoring": Scoring(score="exact")}, id="not-scored"),
+    ],
+)
+def test_what_is_judged_by_items_blocks_for_a_reason_of_its_own(undecided, fields):
+    finding = undecided()
+    metric = replace(finding.metric, scoring=fields.get("scoring"))
+    finding = tolerated(replace(finding, metric=metric, method=fields["method"]), {"time": CALIBRATED})
+
+    assert not finding.is_tolerated
+    assert "judged by its items, and only pairs have a calibrated noise" in finding.warnings[-1]
+
+
 @pytest.mark.parametrize("verdict", [verdict for verdict in Verdict if verdict is not Verdict.INCONCLUSIVE])
 def test_no_other_verdict_is_touched(undecided, verdict):
     finding = replace(undecided(), verdict=verdict)
@@ -126,6 +144,21 @@ def test_a_loss_beyond_the_margin_fails_however_wide_the_calibration(step_time, 
         judge_gate(GateFacts(findings=tolerate_calibrated([finding], {"time": 9.0}), inconclusive="warn")).exit_status
         == 1
     )
+
+
+@pytest.mark.parametrize("num_pairs", [5, 8])
+def test_a_loss_of_twice_the_margin_only_warns_as_often_as_stated(step_time, with_degradations, num_pairs):
+    margin, noise, num_gates = step_time.scaled_margin, 2.9, 1_000
+    calibrated = margin / supported_ratio(20)
+    drawn = np.random.default_rng(6).normal(2 * margin, noise * calibrated, (num_gates, num_pairs))
+    samples = [with_degradations(step_time, each, own_noise=noise * calibrated) for each in drawn]
+
+    findings = judge_family(samples, Design(num_gated=num_gates))
+    num_tolerated = sum(each.is_tolerated for each in tolerate_calibrated(findings, {"time": calibrated}))
+
+    expected = probability_within(1.67, deviation=noise, num_pairs=num_pairs, most_deviation=MOST_TIMES_CALIBRATED)
+    low, high = clopper_pearson_interval(num_tolerated, num_gates, confidence_level=0.999)
+    assert 0.01 < low < expected < high
 
 
 @pytest.mark.parametrize(

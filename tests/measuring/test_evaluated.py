@@ -191,6 +191,7 @@ def test_a_clear_loss_stops_at_the_first_look_and_a_clean_change_early(run):
     clean = Subject(answers(2000, choose=True), answers(2000, lost=2, gained=2, choose=True))
     (passed,), _ = run(clean, looks=LOOKS)
     assert (passed.verdict, passed.num_looks) == (Verdict.PASS, 2)
+    assert (failed.items.share, passed.items.share) == (0.1, 0.25)
     assert clean.scored == [200, 200, 200, 300, 300]
 
 
@@ -459,6 +460,22 @@ def test_a_task_does_not_become_a_guard_because_the_time_ran_out(run):
     assert judge_gate(GateFacts(findings=findings)).exit_status == 3
 
 
+@pytest.mark.parametrize(
+    ("tier", "num_looks", "verdict"), [(Tier.BLOCKING, 1, Verdict.INCONCLUSIVE), (Tier.ADVISORY, 2, Verdict.PASS)]
+)
+def test_fail_fast_stops_scoring_at_a_fail_that_blocks_and_names_what_is_left_undecided(run, tier, num_looks, verdict):
+    mean, spared, worse = of_tasks("t0", "t1", tier=tier)
+    spared = replace(spared, scoring=replace(spared.scoring, tier=Tier.BLOCKING))
+    subject = Subject(chosen_tasks(2000, 2000), chosen_tasks(2000, 2000, every=2))
+
+    findings, measurement = run(subject, mean, spared, worse, looks=LOOKS, fail_fast=True)
+
+    assert [finding.verdict for finding in findings] == [Verdict.FAIL, verdict, Verdict.FAIL]
+    assert findings[1].num_looks == num_looks
+    stopped = [f"stopped at the first fail; left undecided: {spared.id}"] if num_looks == 1 else []
+    assert measurement.notes == stopped
+
+
 def test_a_task_that_is_planned_too_small_is_a_guard_at_every_look(run):
     early = Subject(chosen_tasks(2000, 30))
     looked_once, _ = run(early, *of_tasks("t0", "t1"), looks=LOOKS, **stops_after(early, 3))
@@ -534,6 +551,7 @@ def test_time_that_runs_out_leaves_the_last_look(run):
     (finding,), measurement = run(subject, looks=LOOKS, deadline=50.0, clock=lambda: next(times))
 
     assert finding.verdict is Verdict.INCONCLUSIVE
+    assert finding.num_pairs == finding.items.share * 2000
     assert any("time was used up before all items were scored" in note for note in measurement.notes)
 
 

@@ -608,7 +608,15 @@ def test_margins_follow_the_data_set(run):
     assert finding.metric.margin == 0.05
 
 
-def test_fail_fast_names_what_is_left_undecided(run):
+@pytest.mark.parametrize(
+    ("limit", "num_pairs"),
+    [
+        pytest.param(None, 5, id="no-waiver"),
+        pytest.param(0.1, 5, id="worse-than-waived"),
+        pytest.param(0.5, 20, id="waived"),
+    ],
+)
+def test_fail_fast_stops_at_a_fail_that_no_waiver_covers_and_names_what_is_left_undecided(run, limit, num_pairs):
     other = Workload(
         id="w2",
         execution=TRAINED,
@@ -628,10 +636,19 @@ def test_fail_fast_names_what_is_left_undecided(run):
         return behave
 
     subject = Subject(both(0, 0, "a"), both(0.2, 0.01, "b"))
-    findings, measurement = run(subject, logs=logs, fail_fast=True, design=Design(num_gated=2))
+    waivers = [Waiver(metric=METRIC.id, limit=limit, reason="a", until="2027-01-31")] if limit else []
+    findings, measurement = run(
+        subject,
+        logs=logs,
+        fail_fast=True,
+        waive=lambda findings: apply_waivers(findings, waivers, date(2026, 11, 29)),
+        design=Design(num_gated=2),
+    )
 
     assert [finding.verdict for finding in findings] == [Verdict.FAIL, Verdict.INCONCLUSIVE]
-    assert any("undecided" in note and "w2#b" in note for note in measurement.notes)
+    assert findings[1].num_pairs == num_pairs
+    stopped = ["stopped at the first fail; left undecided: w2#b"] if num_pairs < 20 else []
+    assert measurement.notes == stopped
 
 
 def two_metrics(degradation, other_degradation, *, stream):

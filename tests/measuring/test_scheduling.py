@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainstay.measuring.scheduling import derive_seeds, describe_fit, draw_order, fitted_pair_seconds, measure_all
+from mainstay.measuring.scheduling import (
+    derive_seeds,
+    describe_fit,
+    draw_order,
+    fitted_pair_seconds,
+    measure_all,
+    unshortened_seconds,
+)
 from mainstay.records.trials import Side
 
 
@@ -134,6 +141,20 @@ def test_pairs_of_many_workloads_are_planned_to_fit_the_budget_and_that_is_said(
 
     assert fitted == pytest.approx(expected, abs=5e-4)
     assert (words in said, bool(said)) == (True, bool(words))
+
+
+@pytest.mark.parametrize("looks", [(5, 8, 12), (5,)], ids=str)
+@pytest.mark.parametrize("pair_seconds", [0.3, 2.5, 3.7])
+def test_the_budget_for_pairs_of_a_length_is_the_least_that_leaves_them_as_long(pair_seconds, looks):
+    for num_timed in (1, 2, 64, 398):
+        seconds = unshortened_seconds(pair_seconds, num_timed=num_timed, looks=looks)
+        fitted, shortened = (
+            fitted_pair_seconds(pair_seconds, num_timed=num_timed, looks=looks, seconds=each)
+            for each in (seconds, seconds - 2)
+        )
+
+        assert fitted == pair_seconds > shortened
+        assert describe_fit(pair_seconds, fitted, num_timed=num_timed, looks=looks, seconds=seconds) == ""
 
 
 @pytest.mark.parametrize(("seconds", "is_said"), [(27.0, False), (25.0, True)])

@@ -11,7 +11,7 @@ from mainstay.reports.html import render_html
 from mainstay.reports.items import item_lines, item_part
 from mainstay.reports.junit import render_junit
 from mainstay.reports.markdown import render_markdown
-from mainstay.reports.remedies import next_step
+from mainstay.reports.remedies import Gate, next_step
 from mainstay.reports.text import render_text
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m|`x`\u202e"
@@ -99,6 +99,36 @@ def test_an_evaluation_without_flips_shows_none():
     assert item_lines(METRIC, None) == ()
 
 
+@pytest.mark.parametrize(
+    ("share", "further", "action"),
+    [
+        pytest.param(
+            0.1,
+            686,
+            "about 686 of the 1,188 items not scored yet should settle it: gate again with more time",
+            id="time",
+        ),
+        pytest.param(0.1, 1189, "about 1,321 items should settle it; if the benchmark has no more", id="more-items"),
+        pytest.param(1.0, 686, "about 818 items should settle it; if the benchmark has no more", id="all-were-scored"),
+    ],
+)
+def test_an_evaluation_that_ran_out_of_time_is_given_more_if_its_items_suffice(share, further, action):
+    undecided = Finding(
+        metric=METRIC,
+        verdict=Verdict.INCONCLUSIVE,
+        reason="r",
+        method=Method.ITEMS,
+        num_pairs=132,
+        further_pairs=further,
+        items=ItemCounts(num_worse=4, num_better=2, num_clusters=132, share=share),
+    )
+
+    step = next_step(undecided, Gate(seconds=70.0, budget=60.0))
+
+    assert step.action.startswith(action)
+    assert step.command == ("mainstay gate --seconds 720" if "more time" in action else "")
+
+
 def test_what_settles_an_evaluation_is_items_and_not_pairs():
     undecided = Finding(
         metric=METRIC, verdict=Verdict.INCONCLUSIVE, reason="r", method=Method.ITEMS, num_pairs=300, further_pairs=500
@@ -106,4 +136,5 @@ def test_what_settles_an_evaluation_is_items_and_not_pairs():
     doubted = replace(undecided, verdict=Verdict.PASS, mark="a gain")
 
     assert "about 800 items should settle it" in next_step(undecided).action
+    assert next_step(undecided).command == ""
     assert f"--acknowledge-gain {WORKLOAD}#accuracy" in next_step(doubted).command.replace("'", "")

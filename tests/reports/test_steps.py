@@ -69,20 +69,28 @@ def test_undecided_shards_go_on_to_the_look_that_should_settle_it(runs):
     )
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"further_pairs": None}, {"further_pairs": 100}, {"metric": Scoring(score="accuracy")}],
-    ids=["no-number", "beyond-the-plan", "items"],
-)
-def test_shards_that_no_planned_pairs_should_settle_go_on_to_the_next_look(runs, changes):
-    finding = runs["inconclusive"].findings[2]
-    if scoring := changes.get("metric"):
-        changes = {"metric": replace(finding.metric, scoring=scoring)}
-    run = replace(runs["inconclusive"], findings=(replace(finding, **changes),))
+@pytest.mark.parametrize("further_pairs", [None, 100], ids=["no-number", "beyond-the-plan"])
+def test_shards_that_no_planned_pairs_should_settle_go_on_to_the_next_look(runs, further_pairs):
+    finding = replace(runs["inconclusive"].findings[2], further_pairs=further_pairs)
+    run = replace(runs["inconclusive"], findings=(finding,))
 
     (step,) = view_run(in_shards(run, num_pairs=5)).next_steps
 
     assert (step.action, step.command) == ("run each shard again with '--up-to 8', then judge again", "")
+
+
+def test_shards_whose_items_are_all_scored_are_not_run_again(runs):
+    finding = runs["inconclusive"].findings[2]
+    of_items = replace(finding, metric=replace(finding.metric, scoring=Scoring(score="accuracy")), further_pairs=100)
+    run = in_shards(replace(runs["inconclusive"], findings=(of_items,)), num_pairs=5)
+
+    (whole,) = view_run(run).next_steps
+    (cut,) = view_run(replace(run, shards=Shards(count=4, num_pairs=5, cut=("2/4",)))).next_steps
+
+    assert (
+        "items should settle it; if the benchmark has no more than these, score every item more often" in whole.action
+    )
+    assert cut.action == "run the command of each shard whose time was used up again (2/4), then judge again"
 
 
 def test_shards_after_their_last_look_are_measured_anew_with_more_pairs(runs):
@@ -138,8 +146,8 @@ def test_a_gate_whose_workloads_did_not_run_points_to_them(runs):
 
 
 def test_a_gate_of_metrics_that_cannot_block_points_to_their_tiers(runs):
-    guard = replace(runs["inconclusive"].findings[1], tier=Tier.GUARD)
-    run = replace(runs["inconclusive"], verdict=Verdict.ERROR, exit_status=4, findings=(guard,))
+    advisory = replace(runs["inconclusive"].findings[1], tier=Tier.ADVISORY)
+    run = replace(runs["inconclusive"], verdict=Verdict.ERROR, exit_status=4, findings=(advisory,))
 
     (step,) = view_run(run).next_steps
 

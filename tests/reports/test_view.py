@@ -6,7 +6,7 @@ import pytest
 
 from mainstay.project.configuration import Configuration
 from mainstay.records.findings import Blame, EarlierRuns, Interval, Verdict
-from mainstay.records.metrics import Kind, Scoring
+from mainstay.records.metrics import Kind, Scoring, Tier
 from mainstay.reports.counting import VERDICT_ORDER
 from mainstay.reports.forms import FORMS
 from mainstay.reports.headline import EXIT_MEANINGS
@@ -194,6 +194,16 @@ def test_a_gate_that_passes_without_a_metric_within_its_margin_promises_no_error
 
     assert (view.sureness, view.exit_meaning) == (sureness, meaning)
     assert "no degradation beyond the margins was found" not in view.next_steps[0].action
+
+
+def test_a_gate_of_guards_alone_says_that_they_are_undecided(runs):
+    guard = replace(runs["inconclusive"].findings[1], tier=Tier.GUARD)
+
+    view = view_run(replace(runs["passing"], findings=(guard,)))
+
+    assert view.sureness == "undecided: neither a degradation beyond the margin nor its absence was shown"
+    assert view.exit_meaning == "no degradation beyond a margin was found, and what is undecided only warns"
+    assert view.next_steps[0].action.endswith("was found, undecided metrics only warn")
 
 
 def test_a_gate_that_judged_nothing_knows_no_size(runs):

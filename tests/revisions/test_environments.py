@@ -34,7 +34,8 @@ from mainstay.revisions.environments import (
     worker_variables,
 )
 from mainstay.revisions.layers import DEFAULT_LIMIT, Layer, cache_limit, describe_cache, evict, iter_layers
-from mainstay.revisions.workspace import build_subjects, open_layers
+from mainstay.revisions.workspace import Seals, build_subjects, open_layers
+from mainstay.store.integrity import take_manifest, write_manifest
 from tests.index_server import PASSWORD, holds_password
 from tests.repositories import git
 
@@ -574,6 +575,29 @@ def test_a_changed_layer_is_thrown_away_and_built_again_and_the_reader_is_told(s
     with Layer(tool()) as third:
         third.ensure(trees[Side.BASELINE])
     assert not third.notes
+
+
+@pytest.mark.parametrize(
+    ("built_before", "change", "path"),
+    [
+        pytest.param((), lambda layer: (layer / "evil.pth").write_text("import evil"), "evil.pth", id="built-here"),
+        pytest.param((tool(),), lambda layer: (layer / "tool.py").unlink(), "tool.py", id="built-by-another-gate"),
+    ],
+)
+def test_a_layer_that_is_changed_with_its_manifest_while_a_gate_uses_it_is_thrown_away(
+    shelf, trees, built_before, change, path
+):
+    for resolution in built_before:
+        ensure_dependencies(resolution, trees[Side.BASELINE])
+    with Layer(tool()) as layer:
+        change(layer.ensure(trees[Side.BASELINE]))
+        write_manifest(Path(f"{layer.place}.json"), take_manifest(layer.place))
+
+        (changed,) = Seals([layer]).find_changes()
+
+    assert changed.startswith("the cached dependencies (")
+    assert changed.endswith(f"/{path})")
+    assert not layer.place.exists()
 
 
 def test_a_layer_whose_manifest_does_not_read_is_built_again(shelf, trees):

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from mainstay.runner import counting, timing, torch_counting
+from mainstay.runner.accelerators import accelerators_in_use
 from mainstay.runner.block_statistics import BlockStatistics
 from mainstay.runner.counting import Counts
 from mainstay.runner.digests import RecordingError
@@ -23,7 +24,7 @@ from mainstay.runner.importing import Import, probe_import
 from mainstay.runner.markers import describe_item
 from mainstay.runner.ready_metrics import READY_METRICS
 from mainstay.runner.run_delay import RunDelayMeter
-from mainstay.runner.timing import Benchmark, ImportTimer, accelerator_barrier
+from mainstay.runner.timing import Benchmark, ImportTimer
 
 pytestmark = pytest.mark.usefixtures("few_objects")
 
@@ -267,9 +268,9 @@ def test_an_import_which_is_in_a_fresh_interpreter_each_time_is_made_once_before
     monkeypatch.setattr(timing, "probe_import", probe)
     benchmark, gate = make(1, metrics=("import_time",))
 
-    ImportTimer(benchmark, lambda modules: None)("json")
+    seconds = ImportTimer(benchmark, lambda modules: None)("json")
 
-    assert (gate.ready["call_s"], imports) == (0.5, ["json"] * 2)
+    assert (gate.ready["call_s"], imports, seconds) == (0.5, ["json"] * 2, 0.5)
 
 
 def test_a_side_that_is_kept_waiting_still_returns_a_result(make, clock):
@@ -453,10 +454,135 @@ def test_accelerator_memory_is_skipped_without_an_accelerator(make, clock):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_blocks_wait_for_the_accelerator():
+def test_blocks_wait_for_the_accelerator(monkeypatch):
     torch.zeros(1, device="cuda")
+    waited: list[int] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
 
-    assert accelerator_barrier() == torch.cuda.synchronize
+    for wait in accelerators_in_use():
+        wait()
+
+    assert waited == [0]
+
+
+class Devices:
+    """Devices of one kind, as torch shows them; a torch of its own has no other kind."""
+
+    def __init__(self, reserved, *, is_initialized=True, synchronise_s=0.0, clock=None):
+        self.reserved = reserved
+        self.peaks = list(reserved)
+        self.has_begun = is_initialized
+        self.waited = []
+        self.synchronise_s = synchronise_s
+        self.clock = clock
+
+    def is_available(self):
+        return True
+
+    def is_initialized(self):
+        return self.has_begun
+
+    def device_count(self):
+        return len(self.reserved)
+
+    def current_device(self):
+        return 0
+
+    def memory_reserved(self, device):
+        if self.reserved[device] is None:
+            raise RuntimeError("the allocator counts nothing")
+        return self.reserved[device]
+
+    def synchronize(self, device):
+        self.waited.append(device)
+        if self.clock:
+            self.clock.now += self.synchronise_s
+
+    def reset_peak_memory_stats(self, device):
+        assert self.has_begun, "this would begin to use the device"
+        self.peaks[device] = 0
+
+    def max_memory_allocated(self, device):
+        return self.peaks[device]
+
+
+@pytest.fixture
+def use(monkeypatch):
+    """Puts devices in the place of those of torch."""
+
+    def use(devices, kind="cuda", has_mps=False):
+        none = Devices([], is_initialized=False)
+        mps = SimpleNamespace(is_available=lambda: has_mps)
+        torch = SimpleNamespace(cuda=none, backends=SimpleNamespace(mps=mps), mps=SimpleNamespace())
+        torch.mps.synchronize = lambda: devices.waited.append("mps")
+        setattr(torch, kind, devices)
+        monkeypatch.setitem(sys.modules, "torch", torch)
+        return devices
+
+    return use
+
+
+@pytest.mark.parametrize(
+    ("reserved", "waited"),
+    [([0, 0, 0], [0]), ([0, 8, 0], [0, 1]), ([8, 8, 8], [0, 1, 2]), ([8, 0, None], [0, 2])],
+)
+@pytest.mark.parametrize("kind", ["cuda", "xpu"])
+def test_blocks_wait_for_every_device_in_use_and_touch_no_other(make, clock, use, kind, reserved, waited):
+    devices = use(Devices(reserved, synchronise_s=1.0, clock=clock), kind)
+    benchmark, gate = make(1)
+
+    benchmark.pedantic(clock.work, rounds=1)
+
+    assert devices.waited == waited * 2
+    assert gate.seconds == pytest.approx([clock.call_s + len(waited)])
+
+
+def test_devices_that_are_not_in_use_are_not_touched(use):
+    use(Devices([8, 8], is_initialized=False))
+    assert accelerators_in_use() == ()
+
+    devices = use(Devices([8, 8], is_initialized=False), has_mps=True)
+    for wait in accelerators_in_use():
+        wait()
+    assert devices.waited == ["mps"]
+
+
+def test_a_block_that_is_the_first_to_use_a_device_waits_for_it(make, clock, use):
+    devices = use(Devices([8, 8], is_initialized=False, synchronise_s=1.0, clock=clock))
+    benchmark, gate = make(1)
+
+    def work():
+        devices.has_begun = True
+        clock.work()
+
+    benchmark.pedantic(work, rounds=1)
+
+    assert gate.seconds == pytest.approx([clock.call_s + 2.0])
+
+
+def test_accelerator_memory_is_that_of_all_devices(make, clock, use):
+    devices = use(Devices([100, 100]))
+    benchmark, _ = make(metrics=("peak_accelerator_memory",))
+
+    def work():
+        devices.peaks = [30, 40]
+
+    benchmark(work)
+
+    assert benchmark.recorded()["values"]["peak_accelerator_memory"] == 70
+
+
+@pytest.mark.parametrize(("is_initialized", "expected"), [(False, None), (True, 0)])
+def test_memory_of_a_workload_without_accelerator_is_measured_without_touching_one(
+    make, clock, use, is_initialized, expected
+):
+    devices = use(Devices([100, 0], is_initialized=is_initialized))
+    benchmark, _ = make(metrics=("peak_memory",))
+
+    benchmark(clock.work)
+
+    assert devices.has_begun is is_initialized
+    assert benchmark.recorded()["values"].get("peak_accelerator_memory") == expected
 
 
 @pytest.mark.parametrize("name", READY_METRICS)

@@ -122,6 +122,20 @@ def test_a_confined_process_cannot_end_the_one_that_started_it(places):
     assert attempt(f"os.kill(os.getppid(), {signal.SIGTERM:d})", places) == "PermissionError"
 
 
+@pytest.mark.parametrize("is_confined", [False, True], ids=["a-free-process", "a-confined-process"])
+@pytest.mark.parametrize("path", ["fd/1", "mem"], ids=["pipes", "memory"])
+def test_a_confined_process_reaches_neither_pipes_nor_memory_of_another(places, path, is_confined):
+    waiting = [sys.executable, "-c", "print('ready', flush=True); input()"]
+    command = confined_command((), waiting) if is_confined else waiting
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"ready\n"
+        place = f"/proc/{process.pid}/{path}"
+        reached = attempt(f"open({place!r}, 'rb+', buffering=0)", places, writable=("/proc", *map(str, places)))
+        process.communicate(b"\n")
+
+    assert reached == "PermissionError"
+
+
 def test_the_process_keeps_its_id_and_its_status(tmp_path):
     command = [sys.executable, "-c", "import os, sys; print(os.getpid()); sys.exit(7)"]
     process = subprocess.Popen(confined_command((), command), stdout=subprocess.PIPE, text=True)

@@ -96,9 +96,11 @@ def test_noise_above_the_floor_is_left_alone():
     assert summarise_pairs(degradations, resolution=0.1).deviation == pytest.approx(degradations.std(ddof=1))
 
 
-@pytest.mark.parametrize("null", [-1.0, 0.0, 0.1, 0.5])
-def test_equal_degradations_without_resolution_give_finite_p_values(null):
-    above, below = one_sided_p_values(summarise_pairs([0.1] * 8), null)
+@pytest.mark.parametrize(
+    ("degradation", "null"), [(0.1, -1.0), (0.1, 0.0), (0.1, 0.1), (0.1, 0.5), (0.0, 0.0), (0.0, 2.0), (0.0, -40.0)]
+)
+def test_equal_degradations_without_resolution_give_finite_p_values(degradation, null):
+    above, below = one_sided_p_values(summarise_pairs([degradation] * 8), null)
 
     assert 0 <= above <= 1
     assert above + below == pytest.approx(1)

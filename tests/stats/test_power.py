@@ -5,7 +5,13 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from mainstay.stats.power import detectable_distance, is_margin_supported, pairs_to_settle, supported_ratio
+from mainstay.stats.power import (
+    detectable_distance,
+    is_margin_supported,
+    pairs_to_settle,
+    probability_within,
+    supported_ratio,
+)
 
 LOOKS = (5, 8, 12, 20)
 
@@ -115,3 +121,13 @@ def test_noise_beyond_all_measure_promises_no_number_of_pairs(deviation):
     further = pairs_to_settle(1e-5, deviation, num_pairs=5, looks=(5, 8, 12, 20), near=(1e-3, 0.05), far=(2e-3, 0.01))
 
     assert further is None
+
+
+@pytest.mark.parametrize(("excess", "num_pairs"), [(0.0, 5), (0.3, 8)])
+def test_estimates_within_a_margin_at_tolerated_noise_are_as_frequent_as_in_a_simulation(excess, num_pairs):
+    pairs = np.random.default_rng(3).normal(excess, 2.0, (20_000, num_pairs))
+    is_within = (pairs.mean(axis=1) < 0) & (pairs.std(axis=1, ddof=1) <= 2.2)
+
+    expected = probability_within(excess, deviation=2.0, num_pairs=num_pairs, most_deviation=2.2)
+
+    assert is_within.mean() == pytest.approx(expected, abs=0.015)

@@ -83,7 +83,7 @@ def test_a_degradation_that_nobody_has_seen_is_not_excluded_by_a_variance_of_not
     summary = summarise_differences([0.0] * 40, score_range=1.0)
 
     assert score_p_values(summary, 0.02, score_range=1.0).below == pytest.approx(0.98**40)
-    assert not can_pass(summary, 0.02, score_range=1.0)
+    assert not can_pass([summary], 0.02, score_range=1.0)
 
 
 def test_unbounded_scores_that_hardly_differ_exclude_nothing():
@@ -97,7 +97,7 @@ def test_few_clusters_never_pass():
 
     summary = summarise_differences(np.zeros(29 * 50), score_range=1.0, clusters=clusters)
 
-    assert not can_pass(summary, 0.05, score_range=1.0)
+    assert not can_pass([summary], 0.05, score_range=1.0)
 
 
 @pytest.mark.parametrize(
@@ -114,8 +114,21 @@ def test_a_degradation_of_whole_clusters_is_excluded_by_many_small_clusters(rng,
     differences = rng.choice([-1.0, 0.0, 1.0], clusters.size, p=[0.015, 0.97, 0.015])
     summary = summarise_differences(differences, score_range=1.0, clusters=clusters)
 
-    assert can_pass(summary, 0.02, score_range=1.0)
-    assert excludes_whole_clusters(summary, 0.02, score_range=1.0) == is_excluded
+    assert can_pass([summary], 0.02, score_range=1.0)
+    assert excludes_whole_clusters([summary], 0.02, score_range=1.0) == is_excluded
+
+
+@pytest.mark.parametrize("turn", [1, -1], ids=["quiet task first", "quiet task last"])
+def test_whole_clusters_of_any_task_count_for_the_mean_of_several(rng, turn):
+    def drawn(num_clusters, size, flips):
+        differences = rng.choice([-1.0, 0.0, 1.0], num_clusters * size, p=[flips / 2, 1 - flips, flips / 2])
+        return summarise_differences(differences, score_range=1.0, clusters=np.repeat(np.arange(num_clusters), size))
+
+    quiet, fine, coarse = drawn(330, 4, 0.0), drawn(330, 4, 0.03), drawn(250, 20, 0.03)
+
+    assert not excludes_whole_clusters([quiet, coarse][::turn], 0.02, score_range=1.0)
+    assert not excludes_whole_clusters([drawn(330, 1, 0.03), drawn(65, 4, 0.03)][::turn], 0.02, score_range=1.0)
+    assert excludes_whole_clusters([fine, fine, fine], 0.02, score_range=1.0)
 
 
 @pytest.mark.parametrize(("side", "true", "null", "level"), [("below", 0.02, 0.02, 0.05), ("above", 0.0, 0.0, 0.01)])

@@ -54,6 +54,7 @@ ADDED = (
     ("plan", "arguments"),
     ("finding", "is_new"),
     ("finding", "broken_seed"),
+    ("items", "share"),
     ("revision", "head"),
     ("run", "shards"),
     ("run", "on_cluster"),
@@ -71,6 +72,7 @@ def small_run(**changes: Any) -> Run:
         seeds=(1, 2),
         baseline_values=(0.5, 0.75),
         candidate_values=(0.5, 0.75),
+        items=ItemCounts(num_worse=0, num_better=0, num_clusters=2),
     )
     run = Run(
         id="r",
@@ -123,6 +125,7 @@ def test_a_document_of_before_a_property_was_added_can_be_read(definition, name)
     records = {
         "plan": [document["plan"]],
         "finding": document["findings"],
+        "items": [finding["items"] for finding in document["findings"]],
         "revision": [document["baseline"], document["candidate"]],
         "run": [document],
     }

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -121,6 +122,74 @@ def test_a_guarded_command_ends_with_a_gate_that_is_killed(daemon, tmp_path):
     assert all(ends(process.pid) for process in descendants)
     if sys.platform == "linux":
         assert ends(pid)
+
+
+INTERRUPTED = """
+import os, sys
+from mainstay.store.interruption import interrupts_taken
+from mainstay.workers import descendants
+descendants.END_SECONDS = float(sys.argv[1])
+with interrupts_taken():
+    descendants.run_guarded(sys.argv[2:], env=os.environ)
+"""
+
+STUBBORN = """
+import os, pathlib, signal, sys, time
+for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"):
+    signal.signal(getattr(signal, name), signal.SIG_IGN)
+pathlib.Path(sys.argv[1] + ".part").write_text(str(os.getpid()))
+os.rename(sys.argv[1] + ".part", sys.argv[1])
+time.sleep(3600)
+"""
+
+
+@pytest.fixture
+def interrupted_gate(tmp_path):
+    """Starts a gate, in a session of its own, that runs a command which ignores signals; gives both processes."""
+    gates = []
+
+    def start(end_seconds):
+        command = [sys.executable, "-c", INTERRUPTED, str(end_seconds), sys.executable, "-c", STUBBORN]
+        gate = subprocess.Popen([*command, str(tmp_path / "pid")], stderr=subprocess.DEVNULL, start_new_session=True)
+        gates.append(gate)
+        return gate, psutil.Process(read_pid(tmp_path / "pid"))
+
+    yield start
+    for gate in gates:
+        with suppress(ProcessLookupError):
+            os.killpg(gate.pid, signal.SIGKILL)
+        gate.wait()
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"])
+def test_a_signal_to_the_gate_and_all_that_it_started_ends_a_command_that_ignores_it(interrupted_gate, name):
+    gate, command = interrupted_gate(3600.0)
+
+    os.killpg(gate.pid, getattr(signal, name))
+
+    gate.wait(timeout=600)
+    assert ends(command.pid)
+
+
+def test_a_gate_whose_guard_was_killed_does_not_wait_for_the_command(interrupted_gate):
+    gate, command = interrupted_gate(0.1)
+    command.parent().kill()
+
+    gate.terminate()
+
+    gate.wait(timeout=600)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
+def test_a_guarded_command_ignores_what_the_gate_ignores(name):
+    script = f"import signal, subprocess, sys; signal.signal(signal.{name}, signal.SIG_IGN); exec(sys.argv[1])"
+    gate = textwrap.dedent(f"""
+        import os
+        from mainstay.workers.descendants import run_guarded
+        sys.exit(run_guarded(["sh", "-c", "kill -{name.removeprefix("SIG")} $$; exit 3"], env=os.environ).returncode)
+    """)
+
+    assert subprocess.run([sys.executable, "-c", script, gate], check=False).returncode == 3
 
 
 ORPHANED = """

@@ -56,6 +56,9 @@ DEPENDABOT_FILES = (".github/dependabot.yml", ".github/dependabot.yaml")
 GATES = re.compile(r"mainstay gate\b|mainstay-gate\.yml|/gate-reusable\.yml@|/actions/gate@")
 """What a file of CI says that runs a gate: the command, or what calls it from mainstay's repository."""
 
+WORKS_BELOW = re.compile(r"(?:working-directory:|-C|\bcd) +[\"']?(?!\.[\"'\s])[\w.]")
+"""What a workflow says that works in a folder of its repository."""
+
 FOLDERS = (Configuration().workloads, "gate", "workloads")
 """Candidate folders for the first workloads; the first one that git does not ignore is used."""
 
@@ -491,7 +494,7 @@ def _ignore_edit(survey: Survey) -> Iterator[Edit]:
 def _ci_edits(survey: Survey, wishes: Wishes, notes: list[str], find_pin: Callable[[], Pin | None]) -> Iterator[Edit]:
     """The edits that add workflows, if GitHub runs the CI and no workflow gates the project yet."""
     gating = [text for text in survey.workflows.values() if GATES.search(text)]
-    if wishes.ci is False or any(not wishes.folder or works_in(wishes.folder, text) for text in gating):
+    if wishes.ci is False or _is_gated(wishes.folder, gating, notes):
         return
     others = [service for service in survey.services if service != "GitHub Actions"]
     if wishes.ci is None and others and "GitHub Actions" not in survey.services:
@@ -524,6 +527,18 @@ def _ci_edits(survey: Survey, wishes: Wishes, notes: list[str], find_pin: Callab
     if not suffix and REPORT_WORKFLOW not in survey.workflows:  # it comments on runs of a gate without a suffix alone
         yield Edit(path=REPORT_WORKFLOW, before=None, after=report_workflow(pin))
     yield from _dependabot_edit(survey, pin, notes)
+
+
+def _is_gated(folder: str, gating: Sequence[str], notes: list[str]) -> bool:
+    """Whether one of the workflows that gate gates the project in a folder; any may gate one at the top."""
+    if folder:
+        return any(works_in(folder, text) for text in gating)
+    if gating and all(WORKS_BELOW.search(text) for text in gating):
+        notes.append(
+            "no CI workflow was written, since one gates already, in a folder below: if that is another package, add a "
+            "job for this one as the how-to 'gate a monorepo' shows"
+        )
+    return bool(gating)
 
 
 def _dependabot_edit(survey: Survey, pin: Pin, notes: list[str]) -> Iterator[Edit]:

@@ -94,6 +94,14 @@ class Basis:
         """Workloads that a proof lets pass."""
         return frozenset(workload.id for workload in self.plan.workloads if workload.is_proved)
 
+    def waive(self, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+        """Apply the waivers as of the day on which the run started.
+
+        Args:
+            findings: Findings as judged.
+        """
+        return apply_waivers(findings, self.waivers, date.fromisoformat(self.start.created[:10]))
+
     def require_known(self, acknowledged: Sequence[str]) -> None:
         """Refuse an acknowledged name that no metric has, since a typing error must not count as a decision.
 
@@ -223,8 +231,7 @@ def conclude(
         EnvironmentBuildError: If a worker made a forbidden change and nothing was judged.
     """
     start, plan = basis.start, basis.plan
-    findings = acknowledge_gains(measured.findings, acknowledged)
-    findings = apply_waivers(findings, basis.waivers, date.fromisoformat(start.created[:10]))
+    findings = basis.waive(acknowledge_gains(measured.findings, acknowledged))
     if measured.tampering:
         findings = spoiled(findings, measured.tampering)
     findings = settle_groups(findings, plan.groups, alpha=plan.alpha)

@@ -18,7 +18,7 @@ import numpy as np
 from mainstay.commands.collecting import collect_agenda
 from mainstay.commands.harness import open_harness
 from mainstay.commands.measurement import max_load, measuring, open_ledgers
-from mainstay.commands.planning import fix_plan, note_on_pairs
+from mainstay.commands.planning import fix_plan, least_seconds, note_on_pairs
 from mainstay.commands.session import Session, repository_for_runs
 from mainstay.commands.start import Start
 from mainstay.commands.tampering import require_untouched
@@ -36,12 +36,14 @@ from mainstay.gates.family import degradations_of, judge_family
 from mainstay.gates.policy import Design
 from mainstay.gates.samples import MetricSamples
 from mainstay.measuring.agenda import Agenda
+from mainstay.measuring.grouped import GroupLog
 from mainstay.measuring.ledger import WorkloadLog
 from mainstay.measuring.loop import Observer
 from mainstay.project.configuration import with_settings
 from mainstay.records.calibrations import Calibration, MetricNoise, Proposal
 from mainstay.records.errors import MainstayError, UsageError
 from mainstay.records.findings import Finding, Interval
+from mainstay.records.plans import Plan
 from mainstay.records.trials import Side
 from mainstay.reports.calibration import render_calibration
 from mainstay.revisions.git import Repository
@@ -221,12 +223,14 @@ def run_calibration(session: Session, options: CalibrationOptions) -> Calibratio
         seconds=session.configuration.seconds if options.seconds is None else options.seconds,
         seconds_per_pair=session.watch.seconds["measuring"] / num_pairs,
         pair_seconds=plan.pair_seconds,
+        least_seconds=least_seconds(plan),
     )
     design = Design.of(plan)
     usable, unusable = _usable_samples(session, ledgers, scored)
     samples = [sample for _, sample in usable]
     noises = [_noise(log, sample, design) for log, sample in usable]
-    metrics, proposal, gates = _judge(samples, noises, budget, design)
+    means = [measure_noise(mean, [], design) for mean in _usable_means(plan, ledgers)]
+    metrics, proposal, gates = _judge(samples, noises, means, budget, design)
     notes = (
         *session.start.notes,
         *harness.seals.notes,
@@ -312,14 +316,24 @@ def _usable_samples(
     return usable, unusable
 
 
+def _usable_means(plan: Plan, ledgers: Sequence[WorkloadLog]) -> list[MetricSamples]:
+    """The samples of the mean of each group whose members were measured in enough pairs."""
+    means = (mean for group in plan.groups for mean in GroupLog.of(group, ledgers).samples)
+    return [mean for mean in means if mean.num_pairs >= MIN_PAIRS]
+
+
 def _judge(
-    samples: Sequence[MetricSamples], noises: Sequence[MetricNoise], budget: Budget, design: Design
+    samples: Sequence[MetricSamples],
+    noises: Sequence[MetricNoise],
+    means: Sequence[MetricNoise],
+    budget: Budget,
+    design: Design,
 ) -> tuple[tuple[MetricNoise, ...], Proposal, ResampledGates]:
     """The noises with the margins that they support, the proposed settings, and gates made of the pairs, if any."""
     if not noises:
         none = ResampledGates(num_gates=0, num_fails=0, num_passes=0)
         return (), Proposal(looks=design.looks, seconds=budget.seconds), none
-    proposal = propose_settings(noises, budget, design)
+    proposal = propose_settings(noises, budget, design, means=means)
     proposed = replace(design, looks=proposal.looks)
     judged = tuple(
         replace(

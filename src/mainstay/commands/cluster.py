@@ -56,7 +56,7 @@ class Cluster:
         client: The connection.
         address: Address of the scheduler, as the user gave it.
         num_threads: Number of threads of each worker, by its address.
-        tampering: Forbidden changes that the hosts have found, at the end.
+        tampering: Forbidden changes that the hosts have found after a pair.
         notes: Notes for the reader.
     """
 
@@ -171,10 +171,12 @@ def deployed(
                 num_processes=lambda request: len(request.sides) if together else 1,
             )
         cluster.notes += executor.notes
+        cluster.tampering += executor.tampering
     finally:
         with suppress(Exception):  # what is left of a cluster that fails at the end does not change what was measured
             client.unregister_worker_plugin(name)
-        _release_all(cluster, parcel)
+        with suppress(Exception):  # for the same reason
+            client.run(host.release, parcel.digest, on_error="ignore")
 
 
 def _plugin(parcel: host.Parcel) -> Any:
@@ -214,14 +216,6 @@ def _prepare_all(cluster: Cluster, parcel: host.Parcel, harness: Harness) -> Non
             )
 
 
-def _release_all(cluster: Cluster, parcel: host.Parcel) -> None:
-    """Release the environments of all workers, and collect the forbidden changes that they report."""
-    with suppress(Exception):  # as above
-        for worker, changes in cluster.client.run(host.release, parcel.digest, on_error="return").items():
-            if isinstance(changes, list):
-                cluster.tampering += [f"on the worker {worker}: {change}" for change in changes]
-
-
 def _lost() -> tuple[type[BaseException], ...]:
     """Errors which mean that the cluster lost a pair, not that the pair cannot be measured."""
     from distributed.scheduler import KilledWorker
@@ -239,8 +233,9 @@ class ClusterExecutor(Executor):
         client: Connection to the cluster.
         remote: Function that the workers call with the arguments of a pair; it can be pickled.
         local: Executor of this machine.
-        keep_trial: Called with each trial that arrives from the cluster.
+        keep_trial: Called with each trial that arrives from the cluster, unless its host was tampered with.
         patience: Seconds without any worker after which the cluster is given up.
+        tampering: Forbidden changes that came with the pairs, once each.
     """
 
     client: Client
@@ -249,6 +244,7 @@ class ClusterExecutor(Executor):
     local: Executor
     keep_trial: Callable[[Trial], None]
     patience: float = PATIENCE_SECONDS
+    tampering: list[str] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         self._cluster = self.client.get_executor(pure=False)
@@ -304,7 +300,8 @@ class ClusterExecutor(Executor):
         self._under_way.discard(inner)
         try:
             result = inner.result()
-            for trial in result.trials:
+            self.tampering += [change for change in result.tampering if change not in self.tampering]
+            for trial in () if result.tampering else result.trials:
                 self.keep_trial(trial)
         except _lost() as error:
             if self._is_closed:

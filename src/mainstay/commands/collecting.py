@@ -50,7 +50,7 @@ def collect_agenda(session: Session, harness: Harness) -> Agenda:
         require_known_margins(session.settings.own[Side.CANDIDATE], metrics)
     parts = [part_of(collection, session.start.only) for collection in everything]
     session.watch.lap("workloads")
-    agenda = plan_agenda(*(Collected(*parts[i : i + 2]) for i in range(0, len(parts), 2)))
+    whole, agenda = _plan_agenda(everything), _plan_agenda(parts)
     agenda = with_review(agenda, "; ".join(filter(None, _reviews(session, harness))))
     if not agenda.assignments and not agenda.settled:
         raise _nothing_to_judge(session, agenda, everything)
@@ -66,8 +66,8 @@ def collect_agenda(session: Session, harness: Harness) -> Agenda:
         ),
         known=(
             *metrics,
-            *(finding.metric for finding in agenda.settled),
-            *(group.metric for group in plan_groups(agenda, session.configuration.group_by)),
+            *(finding.metric for planned in (whole, agenda) for finding in planned.settled),
+            *(group.metric for group in plan_groups(whole, session.configuration.group_by)),
         ),
     )
 
@@ -87,6 +87,11 @@ def startup_review(startup: Mapping[Side, Mapping[str, str]]) -> str:
         return ""
     what = "the candidate's wheel brings along code that runs in every worker"
     return f"{what} ({', '.join(sorted(new))}): {ACCEPT}"
+
+
+def _plan_agenda(collections: Sequence[Collection]) -> Agenda:
+    """The agenda that follows from what both revisions collect of the workload files of each, or of those of both."""
+    return plan_agenda(*(Collected(*collections[i : i + 2]) for i in range(0, len(collections), 2)))
 
 
 def _reviews(session: Session, harness: Harness) -> Iterator[str]:

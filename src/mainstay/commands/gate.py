@@ -119,7 +119,7 @@ def run_gate(session: Session, options: GateOptions, cluster: Cluster | None) ->
         basis.pass_proved(ledgers)
         repeats = repeatable_workloads(cached, ledgers)
         with measuring(
-            session, harness, basis.agenda, basis.plan, ledgers, repeats=repeats, cluster=cluster
+            session, harness, basis.agenda, basis.plan, ledgers, waive=basis.waive, repeats=repeats, cluster=cluster
         ) as measurement:
             findings = measurement.run()
         shared = session.repository.shared_digests(basis.plan.share)

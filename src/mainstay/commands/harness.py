@@ -131,7 +131,7 @@ def _build(
     shared: dict[str, str] = {}
 
     def seal(side: Side, subject: SubjectEnvironment) -> None:
-        """Record what is installed for a revision, before any code of the other one runs."""
+        """Record what is installed for a revision, before the other one is built."""
         seals.add(f"the environment of the {side}", subject.environment)
         # only now: before, a build backend could have packed shared files
         linked = repository.link_shared(configuration.share, trees[side])

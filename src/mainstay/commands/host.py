@@ -4,6 +4,9 @@ The environments are built once on each host. A separate process, the keeper, bu
 processes of the host, so any of these may be killed. Each worker process holds a shared lock; when the last one has
 released it or has ended, the keeper removes everything and ends.
 
+Each pair is returned with the forbidden changes that the keeper finds after it. So no pair counts whose host was not
+checked, although workers and whole hosts may be lost.
+
 - :class:`Parcel`: what a host needs; plain data.
 - :func:`receive`, :func:`prepare`, :func:`measure`, :func:`release`: called on the workers of the cluster.
 - :func:`describe_host`: what must be the same on all hosts.
@@ -27,6 +30,7 @@ from datetime import datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
@@ -55,6 +59,9 @@ with suppress(ImportError):  # Windows has none, but no gate runs there
 
 POLL_SECONDS = 0.1
 """Time between two looks at the files by which a keeper and its worker processes communicate."""
+
+LEFT_SECONDS = 3600.0
+"""Seconds after which a host's folder that no process uses is removed: its keeper was killed or has failed."""
 
 PARCEL, READY, FAILED, USERS, KEPT, CHECK, CHANGES = (
     "parcel.json",
@@ -152,6 +159,7 @@ class _Use:
             else:
                 self._hold()
             self._await_built()
+            self._keeper_id = (self._folder / KEPT).read_text(encoding="ascii")
         self.built = CONVERTER.structure(json.loads((self._folder / READY).read_text(encoding="utf-8")), Built)
 
     def _exclusive(self) -> FileLock:
@@ -191,15 +199,21 @@ class _Use:
 
     def find_tampering(self) -> list[str]:
         """Describe forbidden changes since the environments were built; a keeper that is gone counts as one."""
-        with self._exclusive():
-            (self._folder / CHANGES).unlink(missing_ok=True)
-            (self._folder / CHECK).touch()
-            while not (self._folder / CHANGES).exists():
-                if not _is_locked(self._folder / KEPT):
-                    return ["the process that kept the environments of a host was killed"]
+        question = uuid4().hex  # a process that was killed may have asked shortly before
+        with self._exclusive(), suppress(FileNotFoundError):
+            (self._folder / CHANGES).write_text("{}", encoding="utf-8")
+            write_text(self._folder / CHECK, question)
+            while self._is_kept():
+                answers: dict[str, list[str]] = json.loads((self._folder / CHANGES).read_text(encoding="utf-8"))
+                if question in answers:
+                    return answers[question]
                 time.sleep(POLL_SECONDS)
-            changes: list[str] = json.loads((self._folder / CHANGES).read_text(encoding="utf-8"))
-            return changes
+        return ["the process that kept the environments of a host was killed"]
+
+    def _is_kept(self) -> bool:
+        """Whether the keeper lives that built what this process uses, and not one that has replaced it."""
+        file = self._folder / KEPT
+        return file.read_text(encoding="ascii") == self._keeper_id and _is_locked(file)
 
     def end(self) -> None:
         """Kill the workers, and release the environments."""
@@ -237,7 +251,7 @@ def prepare(digest: str) -> Mapping[str, str]:
 
 
 def measure(digest: str, request: PairRequest, known: Sequence[Trial], *, together: bool) -> PairResult:
-    """Measure a pair on this host.
+    """Measure a pair on this host, then look for forbidden changes on it.
 
     Args:
         digest: Digest of a parcel that was received.
@@ -250,26 +264,21 @@ def measure(digest: str, request: PairRequest, known: Sequence[Trial], *, togeth
     """
     use = _use(digest)
     of_files = use.built.specs[request.measured_with]
-    return run_pair(of_files, request, known, together=together, choose_examples=examples_to_show, live=use.live)
+    result = run_pair(of_files, request, known, together=together, choose_examples=examples_to_show, live=use.live)
+    return replace(result, tampering=tuple(use.find_tampering()))
 
 
-def release(digest: str) -> list[str]:
+def release(digest: str) -> None:
     """End the use of a parcel, and kill what still measures.
 
     Args:
         digest: Digest of the parcel.
-
-    Returns:
-        Forbidden changes by the workloads.
     """
     _PARCELS.pop(digest, None)
     with _MUTEX:
         use = _USES.pop(digest, None)
-    if use is None:
-        return []
-    changes = use.find_tampering()
-    use.end()
-    return changes
+    if use:
+        use.end()
 
 
 def _use(digest: str) -> _Use:
@@ -315,14 +324,18 @@ def keep(folder: Path) -> None:
     """
     descriptor = os.open(folder / KEPT, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
+    os.write(descriptor, uuid4().hex.encode())
     lock = FileLock(f"{folder}.lock")
+    _sweep(folder.parent)
     try:
         with _built(folder) as find_changes:
             while not _has_ended(folder, lock):
                 if (folder / CHECK).exists():
+                    question = (folder / CHECK).read_text(encoding="utf-8")
                     (folder / CHECK).unlink()
-                    write_text(folder / CHANGES, json.dumps(find_changes()))
+                    write_text(folder / CHANGES, json.dumps({question: find_changes()}))
                 time.sleep(POLL_SECONDS)
+            find_changes()  # removes cached dependencies that were changed after the last pair
         shutil.rmtree(folder, ignore_errors=True)
         Path(lock.lock_file).unlink()
     except MainstayError as error:
@@ -363,6 +376,23 @@ def _has_ended(folder: Path, lock: FileLock) -> bool:
         return True
     lock.release()
     return False
+
+
+def _sweep(hosts: Path) -> None:
+    """Remove what other keepers have left behind.
+
+    Args:
+        hosts: Folder of the folders of all gates.
+    """
+    for file in hosts.glob("*.lock"):
+        with suppress(OSError, Timeout):  # another keeper may remove it, or a process begin to use it
+            if time.time() - file.stat().st_mtime < LEFT_SECONDS:
+                continue
+            with FileLock(file, timeout=0):
+                folder = file.with_suffix("")
+                if not any(_is_locked(folder / name) for name in (KEPT, USERS)):
+                    shutil.rmtree(folder, ignore_errors=True)
+                    file.unlink()
 
 
 def _is_locked(file: Path) -> bool:

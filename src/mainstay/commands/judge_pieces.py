@@ -169,6 +169,7 @@ def _replay(pieces: Sequence[Piece], basis: Basis, recorded: Recorded, begun: fl
             trial_seconds=plan.trial_seconds,
             pair_seconds=plan.pair_seconds,
             fail_fast=plan.fail_fast,
+            waive=basis.waive,
             deadline=float("inf"),
             observer=SilentObserver(),
             keep_trial=lambda _: None,

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -22,7 +22,7 @@ from mainstay.measuring.agenda import Agenda
 from mainstay.measuring.evaluated import make_logs
 from mainstay.measuring.ledger import WorkloadLog, examples_to_show
 from mainstay.measuring.loop import Measurement
-from mainstay.records.findings import MeasuredWith
+from mainstay.records.findings import Finding, MeasuredWith
 from mainstay.records.plans import Plan
 from mainstay.records.trials import Side, Trial
 from mainstay.workers.interleaved import TimedRequest, TimedResult, run_timed_pair
@@ -55,6 +55,7 @@ def measuring(
     plan: Plan,
     ledgers: Sequence[WorkloadLog],
     *,
+    waive: Callable[[Sequence[Finding]], Sequence[Finding]] = tuple,
     repeats: frozenset[str] = frozenset(),
     executor: Executor | None = None,
     cluster: Cluster | None = None,
@@ -72,6 +73,7 @@ def measuring(
         agenda: Workloads to be judged.
         plan: Plan of the run.
         ledgers: Ledger of each workload, with the known trials.
+        waive: Applies the waivers to findings.
         repeats: Workloads whose baseline may be repeated to help later gates.
         executor: Executor that measures pairs; it stays open.
         cluster: Cluster that measures the pairs whose execution allows it.
@@ -107,6 +109,7 @@ def measuring(
             trial_seconds=plan.trial_seconds,
             pair_seconds=plan.pair_seconds,
             fail_fast=plan.fail_fast,
+            waive=waive,
             deadline=time.monotonic() + plan.seconds,
             observer=session.observer,
             keep_trial=None if live else keep_trial,

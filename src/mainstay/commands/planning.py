@@ -12,11 +12,12 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 
 from mainstay.commands.session import Session
+from mainstay.gates.calibration import LONGEST_LOOKS
 from mainstay.gates.findings import smallest_honest_margin
 from mainstay.gates.policy import Design
 from mainstay.measuring.agenda import Agenda, Assignment
 from mainstay.measuring.grouped import plan_groups
-from mainstay.measuring.scheduling import derive_seeds, describe_fit, fitted_pair_seconds
+from mainstay.measuring.scheduling import derive_seeds, describe_fit, fitted_pair_seconds, unshortened_seconds
 from mainstay.measuring.strictness import Margins
 from mainstay.records.errors import PlanError
 from mainstay.records.executions import EXECUTIONS
@@ -141,6 +142,16 @@ def note_on_pairs(plan: Plan, wanted: float) -> str:
     return describe_fit(wanted, plan.pair_seconds, num_timed=num_timed, looks=plan.looks, seconds=plan.seconds)
 
 
+def least_seconds(plan: Plan) -> int:
+    """Smallest budget with which a gate of any calibrated looks measures pairs as long as those of a plan.
+
+    Args:
+        plan: Plan of a calibration.
+    """
+    num_timed = _num_timed(plan.workloads)
+    return unshortened_seconds(plan.pair_seconds, num_timed=num_timed, looks=LONGEST_LOOKS)
+
+
 def note_on_noise(plan: Plan) -> str:
     """Note on metrics that the calibrated noise may leave undecided, with the margin that it supports; empty if none.
 
@@ -149,7 +160,8 @@ def note_on_noise(plan: Plan) -> str:
     """
     doubtful = []
     measured = (workload for workload in plan.workloads if not workload.is_proved)
-    for metric in (metric for workload in measured for metric in workload.metrics):
+    means = (group.metric for group in plan.groups)
+    for metric in (*(metric for workload in measured for metric in workload.metrics), *means):
         deviation = plan.deviations.get(metric.id, plan.deviations.get(metric.name))
         if deviation is None or metric.scale.is_exact or not plan.num_gated:
             continue

@@ -49,6 +49,7 @@ class Budget:
         seconds: Budget for measuring.
         seconds_per_pair: Wall time of a pair, all workloads together.
         pair_seconds: The part of it that the blocks of each timed workload take.
+        least_seconds: Smallest budget with which a gate measures pairs as long as these.
 
     Example:
         >>> Budget(seconds=300, seconds_per_pair=20, pair_seconds=2.5).max_pairs
@@ -58,11 +59,16 @@ class Budget:
     seconds: float
     seconds_per_pair: float
     pair_seconds: float
+    least_seconds: float = 0.0
 
     @property
     def max_pairs(self) -> int:
         """Number of pairs that fit into the budget."""
         return int(self.seconds / self.seconds_per_pair)
+
+    def seconds_for(self, num_pairs: int) -> int:
+        """Budget that a gate needs for a number of pairs as long as these."""
+        return math.ceil(max(num_pairs * self.seconds_per_pair, self.least_seconds))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -238,16 +244,21 @@ def resample_gates(
     )
 
 
-def propose_settings(noises: Sequence[MetricNoise], budget: Budget, design: Design) -> Proposal:
+def propose_settings(
+    noises: Sequence[MetricNoise], budget: Budget, design: Design, *, means: Sequence[MetricNoise] = ()
+) -> Proposal:
     """The shortest looks within the budget that support every margin; otherwise the longest ones and wider margins.
 
     Args:
         noises: Noise of each metric, from pairs of two equal revisions.
         budget: Time budget for measuring.
         design: Levels and number of metrics.
+        means: Noise of the mean of each group; only deviations are proposed for them, since their margins are those of
+            their members.
 
     Returns:
-        The proposed settings. There are at least two looks; if the budget is too small for them, ``seconds`` is raised.
+        The proposed settings. There are at least two looks; if the budget is too small for them, or for pairs as long
+        as those measured, ``seconds`` is raised.
         If the margin of a metric is not supported, a margin is proposed for its name: the widest that any metric of
         that name has or needs, since it replaces all of them. Deviations are proposed only for metrics whose own margin
         is supported: if the noise is too large for the margin, even more noise must not be tolerated.
@@ -262,10 +273,10 @@ def propose_settings(noises: Sequence[MetricNoise], budget: Budget, design: Desi
         needed = noise.metric.margin if is_enough else rounded_up(supported_margin(noise, chosen))
         widest[noise.metric.name] = max(needed, widest.get(noise.metric.name, 0.0))
     margins = {name: margin for name, margin in widest.items() if name in refused}
-    seconds = max(budget.seconds, math.ceil(chosen.max_pairs * budget.seconds_per_pair))
+    seconds = max(budget.seconds, budget.seconds_for(chosen.max_pairs))
     deviations = {
         noise.metric.id: rounded_up(noise.deviation)
-        for noise in noises
+        for noise in (*noises, *means)
         if noise.deviation > 0 and is_supported(noise, chosen)
     }
     return Proposal(looks=chosen.looks, seconds=seconds, margins=margins, deviations=deviations)
@@ -305,9 +316,7 @@ def explain_refusal(noise: MetricNoise, budget: Budget, design: Design, proposal
         return f"{cause}; it would take {ways[0]}"
     longer = next((looks for looks in schedules() if is_supported(noise, replace(design, looks=looks))), None)
     if longer:
-        ways.append(
-            f"{longer[-1]} pairs (looks = {list(longer)}, seconds = {math.ceil(longer[-1] * budget.seconds_per_pair)})"
-        )
+        ways.append(f"{longer[-1]} pairs (looks = {list(longer)}, seconds = {budget.seconds_for(longer[-1])})")
     if stretch := _stretch(noise, chosen):
         ways.append(f"{chosen.max_pairs} longer pairs (pair_seconds = {stretch * budget.pair_seconds:.1f})")
     return (

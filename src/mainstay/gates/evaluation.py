@@ -110,7 +110,7 @@ class ItemEvidence:
         gains: P-values of no gain, and of a gain of at most the margin.
         deviations: Standard deviation of an item's difference: as observed, with a degradation of the margin, and with
             one of twice the margin.
-        design_effect: Factor by which clusters enlarge the variance of the mean.
+        design_effect: Factor by which clusters enlarge the variance of the mean, unless the deviations include it.
         notes: Limits of the claim, one sentence each.
     """
 
@@ -269,9 +269,13 @@ def are_supported(
 def _deviation_under(tasks: Sequence[ScoredDifferences]) -> Callable[[float], float]:
     """Standard deviation of an item under a null value, from the variance of the mean of one or of several tasks."""
     summaries = [task.summary for task in tasks]
-    num_items = sum(summary.num_items for summary in summaries)
-    scale = num_items / (summaries[0].design_effect if len(tasks) == 1 else 1)
+    scale = sum(summary.num_items for summary in summaries) / _design_effect(tasks)
     return lambda null: math.sqrt(sum(mean_variance(each, null) for each in summaries) * scale) / len(tasks)
+
+
+def _design_effect(tasks: Sequence[ScoredDifferences]) -> float:
+    """Factor by which clusters enlarge the variance of the mean; 1 for several tasks, whose deviation includes it."""
+    return tasks[0].summary.design_effect if len(tasks) == 1 else 1.0
 
 
 def _weigh(
@@ -282,14 +286,7 @@ def _weigh(
     num_items = sum(summary.num_items for summary in summaries)
     mean = sum(summary.mean for summary in summaries) / len(summaries)
     error = deviations[0] / math.sqrt(num_items)
-    design_effect = max(summary.design_effect for summary in summaries)
-    pooled = summaries[0]._replace(
-        num_items=num_items,
-        num_clusters=sum(summary.num_clusters for summary in summaries),
-        largest_cluster=max(summary.largest_cluster for summary in summaries),
-        typical_cluster=max(summary.typical_cluster for summary in summaries),
-    )
-    is_refused = not can_pass(pooled, margin, score_range=score_range)
+    is_refused = not can_pass(summaries, margin, score_range=score_range)
     at_margin, at_double = (
         1.0 if is_refused else max(float(test(c).below) for test in dict.fromkeys(tests)) for c in (margin, 2 * margin)
     )
@@ -302,14 +299,14 @@ def _weigh(
         num_items=num_items,
         num_worse=sum(task.num_worse for task in tasks),
         num_better=sum(task.num_better for task in tasks),
-        num_clusters=pooled.num_clusters,
+        num_clusters=sum(summary.num_clusters for summary in summaries),
         mean=mean,
         interval=_agreeing(interval, margin, is_above=above_margin <= level, is_below=at_margin <= level),
         p_values=(float(tests.plain(0.0).above), above_margin, at_margin, at_double),
         gains=(float(tests.plain(0.0).below), float(tests.plain(-margin).below)),
         deviations=(deviations[0], deviations[1], deviations[2]),
-        design_effect=design_effect,
-        notes=tuple(_limits(pooled, margin, score_range)),
+        design_effect=_design_effect(tasks),
+        notes=tuple(_limits(summaries, margin, score_range)),
     )
 
 
@@ -363,14 +360,14 @@ def _mean_tests(tasks: Sequence[ScoredDifferences]) -> _Tests:
     return _Tests(plain, guarded)
 
 
-def _limits(summary: DifferenceSummary, margin: float, score_range: float) -> Iterator[str]:
+def _limits(summaries: Sequence[DifferenceSummary], margin: float, score_range: float) -> Iterator[str]:
     """Limits of the claim."""
-    if summary.num_clusters < FEWEST_CLUSTERS:
+    if sum(summary.num_clusters for summary in summaries) < FEWEST_CLUSTERS:
         yield FEW_CLUSTERS
-    elif not can_pass(summary, margin, score_range=score_range):
-        yield FEW_UNBOUNDED if math.isinf(score_range) else PASS_NEEDS.format(items=summary.num_items)
-    is_clustered = summary.num_clusters < summary.num_items
-    if is_clustered and not excludes_whole_clusters(summary, margin, score_range=score_range):
+    elif not can_pass(summaries, margin, score_range=score_range):
+        num_items = sum(summary.num_items for summary in summaries)
+        yield FEW_UNBOUNDED if math.isinf(score_range) else PASS_NEEDS.format(items=num_items)
+    if not excludes_whole_clusters(summaries, margin, score_range=score_range):
         yield WHOLE_CLUSTERS
     if math.isinf(score_range):
         yield APPROXIMATE

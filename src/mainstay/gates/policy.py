@@ -161,11 +161,13 @@ def status_of_inconclusive(findings: Sequence[Finding], policy: InconclusivePoli
 
 
 def _nothing_judged(facts: GateFacts) -> bool:
-    """Whether no blocking finding judges the candidate, although this is not allowed."""
+    """Whether no finding that blocks, or only warns as undecided, judges the candidate, although this is not allowed."""
     judged = {Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.WAIVED}
     judged |= {Verdict.NEW} if facts.is_first else set()
     return not facts.allow_unjudged and not any(
-        finding.verdict in judged and (finding.blocks or finding.is_tolerated) for finding in facts.findings
+        finding.verdict in judged
+        and (finding.blocks or finding.is_tolerated or (finding.only_warns and finding.num_looks > 0))
+        for finding in facts.findings
     )
 
 
@@ -209,20 +211,23 @@ def judge_gate(facts: GateFacts) -> GateJudgement:
 def _reason(rule: GateRule, facts: GateFacts) -> str:
     """The condition in words, with the metrics that meet it."""
     if rule.verdict is Verdict.PASS:
-        return f"{rule.when}: {_passed(facts.findings)}" if facts.findings else rule.when
+        return f"{rule.when}: {_passed(facts)}" if facts.findings else rule.when
     culprits = list(filter(rule.concerns, facts.findings))
     counted = f", {len(culprits)} of {len(facts.findings)} metrics" if rule.status == 0 else ""
     return f"{rule.when}{counted}: {_names(culprits)}" if culprits else rule.when
 
 
-def _passed(findings: Sequence[Finding]) -> str:
+def _passed(facts: GateFacts) -> str:
     """Number of passed metrics, with the names of those waived and the number of undecided ones."""
+    findings = facts.findings
     waived = [finding for finding in findings if finding.verdict is Verdict.WAIVED]
     num_passed = sum(finding.verdict is Verdict.PASS for finding in findings)
     undecided = sum(finding.verdict is Verdict.INCONCLUSIVE for finding in findings)
     num_new = sum(finding.verdict is Verdict.NEW for finding in findings)
     if num_new == len(findings):
-        return f"the baseline gates nothing, all {num_new} are new and judged from the next change on"
+        if facts.is_first:
+            return f"the baseline gates nothing, all {num_new} are new and judged from the next change on"
+        return f"none of {num_new} was judged, all are new"
     told = f"{num_passed} of {len(findings)} passed" + (f", waived: {_names(waived)}" if waived else "")
     return told + (f", {undecided} that do not block are undecided" if undecided else "")
 

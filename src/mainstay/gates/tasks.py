@@ -51,6 +51,7 @@ class TaskSamples:
         metric: The metric of the task, with its margin.
         items: The items that both sides scored; ``None`` if the finding is preset.
         means: Mean score of baseline and candidate.
+        share: Share of the planned items that were scored.
         missing: Number of scores that baseline and candidate lack.
         repeats: Largest number of scores of one item.
         baseline_flips: Items that the baseline scored differently when it was repeated; ``None`` if it was not.
@@ -67,6 +68,7 @@ class TaskSamples:
     metric: Metric
     items: ScoredDifferences | None = None
     means: tuple[float, float] = (0.0, 0.0)
+    share: float = 1.0
     missing: tuple[int, int] = (0, 0)
     repeats: int = 1
     baseline_flips: int | None = None
@@ -96,7 +98,6 @@ class Evaluation:
         mean: Metric of the mean of the tasks; ``None`` if there is none.
         mean_tier: Tier of the mean.
         lacking: Tasks of the mean that are not among the samples.
-        share: Share of the planned items that were scored up to the latest of these looks.
     """
 
     looks: tuple[tuple[TaskSamples, ...], ...]
@@ -104,7 +105,6 @@ class Evaluation:
     mean: Metric | None = None
     mean_tier: Tier = Tier.BLOCKING
     lacking: tuple[str, ...] = ()
-    share: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,7 +196,7 @@ def weigh_evaluation(
     counted = {each.metric.name for each in (last if in_mean is None else in_mean)}
     num_tasks = sum(each.preset is None or each.preset.verdict is not Verdict.NEW for each in last)
     in_means = [each for each in last if each.metric.name in counted]
-    guards = _guards(in_means, num_tasks, design, share=evaluation.share) if evaluation.mean else set()
+    guards = _guards(in_means, num_tasks, design) if evaluation.mean else set()
     tiers = [each.tier or (Tier.GUARD if each.metric.name in guards else Tier.BLOCKING) for each in last]
     at_looks: list[list[_Case | None]] = []
     for samples, weight in zip(evaluation.looks, evaluation.weights, strict=True):
@@ -308,14 +308,14 @@ def acknowledge_gains(findings: Sequence[Finding], names: Collection[str]) -> tu
     )
 
 
-def _guards(tasks: Sequence[TaskSamples], num_tasks: int, design: Design, *, share: float) -> set[str]:
+def _guards(tasks: Sequence[TaskSamples], num_tasks: int, design: Design) -> set[str]:
     """Names of the tasks whose planned items are too few for their margins if all tasks of a clean change are to pass."""
     known = [(task, task.items) for task in tasks if task.items is not None]
     if not known:
         return set()
     power = 1 - (1 - HONEST_POWER) / num_tasks
     supported = are_supported(
-        [honest_margin(each, design, power=power, share=share) for _, each in known],
+        [honest_margin(each, design, power=power, share=task.share) for task, each in known],
         [task.metric.margin if task.tier_margin is None else task.tier_margin for task, _ in known],
         [each.differences.size for _, each in known],
     )
@@ -346,6 +346,7 @@ def _mean_case(metric: Metric, tasks: Sequence[TaskSamples], tier: Tier, design:
                 sum(task.means[0] for task in tasks) / len(tasks),
                 sum(task.means[1] for task in tasks) / len(tasks),
             ),
+            share=tasks[0].share,
             missing=(sum(task.missing[0] for task in tasks), sum(task.missing[1] for task in tasks)),
             repeats=max(task.repeats for task in tasks),
             baseline_flips=sum(flips) if flips else None,
@@ -396,6 +397,7 @@ def _counts(case: _Case) -> ItemCounts:
         baseline_missing=samples.missing[0],
         candidate_missing=samples.missing[1],
         honest_margin=case.honest_margin,
+        share=samples.share,
     )
 
 

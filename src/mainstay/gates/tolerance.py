@@ -72,6 +72,8 @@ def why_not_within(finding: Finding) -> str:
 
 def _why_not(finding: Finding, calibrated: float | None) -> str:
     """Why an undecided finding blocks; empty if it only warns."""
+    if finding.method is Method.ITEMS or finding.metric.scoring is not None:
+        return "it is judged by its items, and only pairs have a calibrated noise"
     if why_not := why_not_within(finding):
         return why_not
     if calibrated is None:

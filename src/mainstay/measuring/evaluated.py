@@ -169,7 +169,10 @@ class EvaluationLog(WorkloadLog):
             samples = self._samples_at(score, look + 1, of_tasks, mean)
             if look < len(weights) - 1:  # all outputs must be equal, not only the first
                 samples = tuple(replace(each, is_identical=False) for each in samples)
-            looks.append(tuple(replace(each, tier_margin=tier_margins.get(each.metric.id)) for each in samples))
+            share = self.shares[look]
+            looks.append(
+                tuple(replace(each, share=share, tier_margin=tier_margins.get(each.metric.id)) for each in samples)
+            )
         declared = mean.scoring.tasks if mean and mean.scoring else ()
         present = {metric.scoring.task for metric in of_tasks if metric.scoring}
         return Evaluation(
@@ -178,7 +181,6 @@ class EvaluationLog(WorkloadLog):
             mean=mean,
             mean_tier=_declared_tier(mean) or Tier.BLOCKING,
             lacking=tuple(f"{score}/{task}" for task in declared if task not in present),
-            share=self.shares[num_looks - 1],
         )
 
     def _without_items(self, metric: Metric) -> Finding:

@@ -147,7 +147,8 @@ class Measurement:
             only if a later gate could then reuse at least two trials.
         trial_seconds: Time limit of one trial.
         pair_seconds: Total time of the blocks of each timed workload in a pair.
-        fail_fast: Whether the first ``fail`` ends the gate.
+        fail_fast: Whether the first ``fail`` that blocks, and that no waiver covers, ends the gate.
+        waive: Applies the waivers to findings.
         deadline: Time after which no pair is started; a pair that is running then is ended and dropped.
         observer: Receives progress reports.
         keep_trial: Called with each trial when its pair has ended, before the trial counts; ``None`` if ``measure``
@@ -174,6 +175,7 @@ class Measurement:
     trial_seconds: float
     pair_seconds: float
     fail_fast: bool
+    waive: Callable[[Sequence[Finding]], Sequence[Finding]] = tuple
     deadline: float
     observer: Observer
     keep_trial: Callable[[Trial], None] | None = None
@@ -204,11 +206,7 @@ class Measurement:
         findings = self._judge()
         for look in self.design.looks:
             undecided = [log for log in self._open_logs(findings) if not log.workload.execution.has_items]
-            if undecided and self._is_failed(findings):
-                names = ", ".join(f.metric.id for f in findings if f.verdict is Verdict.INCONCLUSIVE)
-                self.notes.append(f"stopped at the first fail; left undecided: {names}")
-                break
-            if not undecided:
+            if not undecided or self._is_stopped(findings):
                 break
             self.observer.phase(f"pairs up to look {look}")
             self._measure_up_to(look, undecided)
@@ -315,7 +313,7 @@ class Measurement:
             logs = [
                 log for log in self._open_logs(findings) if isinstance(log, EvaluationLog) and look < len(log.shares)
             ]
-            if not logs or self._is_failed(findings):
+            if not logs or self._is_stopped(findings):
                 break
             self.observer.phase(f"scoring items, look {look + 1}")
             self._measure((log, look) for log in logs)
@@ -533,8 +531,15 @@ class Measurement:
                 open_workloads |= {log.workload.id for log in group.open_logs}
         return [log for log in self._logs.values() if log.workload.id in open_workloads and not log.is_settled]
 
-    def _is_failed(self, findings: Sequence[Finding]) -> bool:
-        return self.fail_fast and any(finding.verdict is Verdict.FAIL for finding in findings)
+    def _is_stopped(self, findings: Sequence[Finding]) -> bool:
+        """Whether a ``fail`` ends the gate, although there is more to measure; a note names what is left undecided."""
+        fails = (finding for finding in self.waive(findings) if finding.verdict is Verdict.FAIL and finding.blocks)
+        if not self.fail_fast or not any(fails):
+            return False
+        names = ", ".join(finding.metric.id for finding in findings if finding.verdict is Verdict.INCONCLUSIVE)
+        note = f"stopped at the first fail; left undecided: {names}"
+        self.notes += [note] if note not in self.notes else []
+        return True
 
 
 def _may_need_repetition(log: WorkloadLog) -> bool:

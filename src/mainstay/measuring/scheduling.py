@@ -122,6 +122,26 @@ def fitted_pair_seconds(wanted: float, *, num_timed: int, looks: Sequence[int], 
     return min(wanted, max(LEAST_PAIR_SECONDS, share))
 
 
+def unshortened_seconds(pair_seconds: float, *, num_timed: int, looks: Sequence[int]) -> int:
+    """A whole budget, about the smallest, for which :func:`fitted_pair_seconds` does not shorten the time in a pair.
+
+    Args:
+        pair_seconds: Time of each timed workload in a pair.
+        num_timed: Number of timed workloads.
+        looks: Numbers of pairs at which the gate looks.
+
+    Example:
+        >>> seconds = unshortened_seconds(2.5, num_timed=64, looks=(5, 8))
+        >>> seconds, fitted_pair_seconds(2.5, num_timed=64, looks=(5, 8), seconds=seconds)
+        (1651, 2.5)
+    """
+    if not num_timed:
+        return 0
+    num_pairs = looks[min(1, len(looks) - 1)]
+    exact = num_pairs * (num_timed * pair_seconds + START_SECONDS) / SHARE_OF_SECONDS
+    return math.floor(exact) + 1  # beyond the exact value, in case that is rounded
+
+
 def describe_fit(wanted: float, fitted: float, *, num_timed: int, looks: Sequence[int], seconds: float) -> str:
     """A note that pairs are shorter than configured, or too few, with a remedy; empty if all is as configured.
 

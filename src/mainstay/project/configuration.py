@@ -71,7 +71,7 @@ class Configuration:
         seconds: Budget for measuring; a pair that is running when it is used up is ended and dropped.
         alpha: Highest probability that a clean change fails the gate.
         margin_level: Level of the tests at the margin, at least ``alpha``.
-        fail_fast: Whether the first ``fail`` stops the gate.
+        fail_fast: Whether the first ``fail`` that blocks, and that no waiver covers, stops the gate.
         proof: Proof by which metrics pass without being measured: ``"unchanged"`` if the installed files of both
             revisions, and everything else that a workload could depend on, are equal but for words of modules that
             nothing reads; ``"executed"`` if, besides, functions differ that many traced calls of the workload do not

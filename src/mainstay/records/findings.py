@@ -102,6 +102,7 @@ class ItemCounts:
         candidate_missing: Scores that the candidate lacks.
         honest_margin: The smallest margin at which a clean change with this number of items and flips passes with 95 %
             probability; ``None`` if there is no such margin.
+        share: Share of the planned items that were scored.
     """
 
     num_worse: int
@@ -114,6 +115,7 @@ class ItemCounts:
     baseline_missing: int = 0
     candidate_missing: int = 0
     honest_margin: float | None = None
+    share: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

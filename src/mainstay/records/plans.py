@@ -79,7 +79,7 @@ class Plan:
         seconds: Budget for measuring.
         pair_seconds: Total time of the blocks of each timed workload in a pair, of both revisions together.
         trial_seconds: Time limit of one trial.
-        fail_fast: Whether the first ``fail`` stops the gate.
+        fail_fast: Whether the first ``fail`` that blocks, and that no waiver covers, stops the gate.
         inconclusive: Exit status of an inconclusive gate: 3, 0 or 1. ``"warn"`` means 0 if the estimates of all
             undecided metrics lie within their margins at calibrated noise, and otherwise 3.
         deviations: Calibrated standard deviation of a pair's degradation, by id or name of a metric.

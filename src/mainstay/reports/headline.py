@@ -7,9 +7,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
-from mainstay.records.findings import Verdict
+from mainstay.records.findings import Finding, Verdict
 from mainstay.records.formatting import UNKNOWN, first_few
 from mainstay.records.runs import Run
 from mainstay.reports.cleaning import clean
@@ -37,6 +37,7 @@ _FAULTS = {
     Verdict.MISSING: "a metric is missing",
     Verdict.ERROR: "the candidate is broken",
 }
+_UNDECIDED = "undecided: neither a degradation beyond the margin nor its absence was shown"
 _NOTHING_JUDGED = "nothing was judged, so nothing is known about the change"
 
 
@@ -54,17 +55,22 @@ def exit_meaning(run: Run) -> str:
     if run.verdict is Verdict.INCONCLUSIVE and run.exit_status != 3:
         return f"undecided, which the policy maps to {run.exit_status}"
     if run.verdict is Verdict.PASS:
-        return _meaning_of_pass({finding.verdict for finding in run.findings})
+        return _meaning_of_pass(run.findings)
     if run.exit_status == 1:
         return _FAULTS.get(run.verdict, EXIT_MEANINGS[1])
     return EXIT_MEANINGS[run.exit_status]
 
 
-def _meaning_of_pass(verdicts: Collection[Verdict]) -> str:
-    """What a pass means, given the verdicts of its findings."""
+def _meaning_of_pass(findings: Sequence[Finding]) -> str:
+    """What a pass means, given its findings."""
+    verdicts = {finding.verdict for finding in findings}
     if Verdict.WAIVED in verdicts:
         return f"{EXIT_MEANINGS[0]} except what is waived"
-    return EXIT_MEANINGS[0] if Verdict.PASS in verdicts else "nothing was judged that could block"
+    if Verdict.PASS in verdicts:
+        return EXIT_MEANINGS[0]
+    if any(finding.only_warns for finding in findings):
+        return "no degradation beyond a margin was found, and what is undecided only warns"
+    return "nothing was judged that could block"
 
 
 def decisive_sentence(run: Run, rows: Sequence[FindingRow]) -> str:
@@ -106,7 +112,7 @@ def sureness(run: Run, rows: Sequence[FindingRow]) -> str:
     if run.verdict is Verdict.INCONCLUSIVE:
         if any(row.needs_review or row.mark for row in deciding or rows):
             return "a person has to decide, the numbers alone do not"
-        return "undecided: neither a degradation beyond the margin nor its absence was shown"
+        return _UNDECIDED
     if deciding and all(row.certainty for row in deciding):
         return "; ".join(dict.fromkeys(row.certainty for row in deciding))
     fail_level, pass_level = (f"{100 * level:.4g} in 100" for level in (run.plan.alpha, run.plan.margin_level))
@@ -124,6 +130,8 @@ def _sureness_without_pass(rows: Sequence[FindingRow]) -> str:
     verdicts = {row.verdict for row in rows}
     if Verdict.WAIVED in verdicts:
         return "accepted by a waiver, not within the margin"
+    if any(row.only_warns for row in rows):
+        return _UNDECIDED
     if verdicts == {Verdict.NEW}:
         return "nothing was judged: all metrics are new"
     return _NOTHING_JUDGED

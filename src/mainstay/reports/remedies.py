@@ -293,14 +293,14 @@ def _settling(finding: Finding, metric: str, gate: Gate) -> Step:
     if gate.cut_shards and not finding.exploded_seeds:
         named = first_few(gate.cut_shards)
         return Step(metric, f"run the command of each shard whose time was used up again ({named}), then judge again")
-    if gate.next_look and not finding.exploded_seeds:
+    if gate.next_look and not finding.exploded_seeds and not finding.metric.is_of_items:  # shards score all items
         return Step(metric, _continuation(finding, gate))
     if not finding.num_pairs and not finding.further_pairs:
         longer = f"{gate.same} --seconds {_round_seconds(max(2 * gate.budget, gate.seconds))}"
         action = f"nothing was measured in this time: {gate.again} with more"
         return Step(metric, action, longer, gate_minutes(gate.seconds + gate.budget))
     if finding.metric.is_of_items:
-        return Step(metric, _settling_items(finding))
+        return _settling_unscored(finding, metric, gate) or Step(metric, _settling_items(finding))
     if seeds := finding.exploded_seeds:
         named = "seed" if len(seeds) == 1 else "seeds"
         workload = finding.metric.workload
@@ -344,7 +344,7 @@ def _further(number: int) -> str:
 
 def _continuation(finding: Finding, gate: Gate) -> str:
     """How to measure more pairs in all shards of a gate: up to the look that should settle a finding, or the next one."""
-    further = 0 if finding.metric.is_of_items else finding.further_pairs or 0
+    further = finding.further_pairs or 0
     up_to, about = finding.num_pairs + further, f"about {_further(further)} should settle it: "
     if not further or not gate.next_look <= up_to <= gate.last_look:
         up_to, about = gate.next_look, ""
@@ -373,6 +373,21 @@ def _step_for_items(finding: Finding, metric: str) -> Step:
     if finding.verdict is Verdict.INCONCLUSIVE:
         return Step(metric, _settling_items(finding))
     return Step(metric, _OF_ITEMS.get(finding.verdict, ""))
+
+
+def _settling_unscored(finding: Finding, metric: str, gate: Gate) -> Step | None:
+    """Step that would score the planned items that were not; ``None`` if these are too few to decide the finding."""
+    further, scored = finding.further_pairs, max(1, finding.num_pairs)
+    planned = round(scored / finding.items.share) if finding.items else scored
+    if not further or further > planned - scored:
+        return None
+    seconds = gate.seconds * planned / scored
+    return Step(
+        metric,
+        f"about {further:,} of the {planned - scored:,} items not scored yet should settle it: {gate.again} with more time",
+        f"{gate.same} --seconds {_round_seconds(max(2 * gate.budget, seconds))}",
+        gate_minutes(seconds),
+    )
 
 
 def _settling_items(finding: Finding) -> str:

@@ -78,7 +78,7 @@ class Layer:
         self.place = layers_folder() / resolution.digest[:32]
         self.notes: list[str] = []
         self._mutex = threading.Lock()
-        self._is_ready = False
+        self._manifest: Manifest | None = None  # the file could be forged while the gate runs
 
     def __enter__(self) -> Self:
         self.place.parent.mkdir(parents=True, exist_ok=True)
@@ -105,13 +105,13 @@ class Layer:
         """
         limit = cache_limit(os.environ)
         with self._mutex:
-            while not self._is_ready:
+            while self._manifest is None:
                 if is_interrupted():
                     raise Interrupted("interrupted")
                 if not self._lock.take(exclusive=False):
                     time.sleep(LOCK_SECONDS)
-                elif self._verify():
-                    self._is_ready = True
+                elif manifest := self._verified():
+                    self._manifest = manifest
                 elif self._lock.take(exclusive=True):
                     if not is_complete(self.place):  # otherwise another gate has built it meanwhile
                         self._build(tree)
@@ -122,14 +122,16 @@ class Layer:
         self._lock.touch()
         return site_packages_of(self.place)
 
-    def _verify(self) -> bool:
-        """Whether the layer exists unchanged; a damaged one is removed."""
+    def _verified(self) -> Manifest | None:
+        """The manifest of the layer, if that exists unchanged; a damaged one is removed."""
         if not is_complete(self.place):
-            return False
-        changes = self.find_changes()
+            return None
+        manifest = read_manifest(_manifest_place(self.place))
+        changes = _changes(self.place, manifest)
         if changes:
             self.discard(f"it had been changed since it was built ({describe_changes(changes)})")
-        return not changes
+            return None
+        return manifest
 
     def _build(self, tree: Path) -> None:
         """Install the packages, then write the manifest."""
@@ -156,8 +158,8 @@ class Layer:
         requirements.unlink()  # workers read the layer, and an address may hold a password
 
     def find_changes(self) -> tuple[str, ...]:
-        """The paths in the layer that have changed since it was built."""
-        return changes_of(self.place)
+        """The paths in the layer that have changed since it was verified or built here."""
+        return _changes(self.place, self._manifest)
 
     def discard(self, why: str) -> None:
         """Remove the layer, so that the next gate rebuilds it.
@@ -221,7 +223,11 @@ def is_complete(place: Path) -> bool:
 
 def changes_of(place: Path) -> tuple[str, ...]:
     """The paths in a layer that have changed since it was built."""
-    manifest = read_manifest(_manifest_place(place))
+    return _changes(place, read_manifest(_manifest_place(place)))
+
+
+def _changes(place: Path, manifest: Manifest | None) -> tuple[str, ...]:
+    """The paths in a layer that do not match a manifest; without one, the name of its file."""
     return find_changes(place, manifest) if manifest else (_manifest_place(place).name,)
 
 

@@ -84,7 +84,7 @@ def build_subjects(
     A tree that is gated against itself is built once, because two builds of compiled code need not be equal.
 
     The baseline is built first and alone: a build runs with the rights of the user and could change the files
-    from which the other revision is built. The built baseline can be sealed before any code of the candidate runs.
+    from which the other revision is built. The built baseline can be sealed before the candidate is built.
 
     Args:
         trees: Worktree of each revision.

@@ -15,6 +15,7 @@ in a worker.
 - :mod:`~mainstay.runner.examples`, :mod:`~mainstay.runner.digests`: scores of the items of an evaluation, and digests of
   what was recorded.
 - :mod:`~mainstay.runner.torch_counting`, :mod:`~mainstay.runner.places`: what a call makes torch do, and for which line.
+- :mod:`~mainstay.runner.accelerators`: the accelerators that a workload uses.
 - :mod:`~mainstay.runner.run_delay`: time that a block waited for a core because of other processes, as counted by the
   kernel.
 - :mod:`~mainstay.runner.importing`, :mod:`~mainstay.runner.lazy`: imports in fresh interpreters; refusal of functions

@@ -19,7 +19,7 @@ import itertools
 import pickle
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from types import ModuleType
@@ -41,6 +41,16 @@ KINDS = {
 
 MARGIN = 0.05
 """Margin of what is compared by equality: the factor by which asv tells a regression, less one."""
+
+DECLARATIONS: dict[str, Any] = {
+    "params": (),
+    "param_names": (),
+    "skip_params": (),
+    "skip_benchmark": False,
+    "number": 0,
+    "unit": "",
+}
+"""What a suite may declare, with its default."""
 
 MOST_ROUNDS = 1_000_000
 """Rounds of a function that is set up before each call; the gate ends sooner."""
@@ -84,26 +94,39 @@ class AsvCase:
         kind: Of :data:`KINDS`.
         module: Its module.
         name: Its name in the module or class.
+        caches: What the file's functions ``setup_cache`` returned in this process, pickled.
         owner: Its class, if it is a method.
+        declaring: Instance of the class, which may declare parameters; the class if no instance can be made.
     """
 
-    def __init__(self, kind: str, module: ModuleType, name: str, owner: type | None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        module: ModuleType,
+        name: str,
+        *,
+        caches: dict[Any, bytes],
+        owner: type | None = None,
+        declaring: Any = None,
+    ) -> None:
         self.name = f"{owner.__name__}::{name}" if owner else name
         self._kind = kind
         self._module = module
         self._own_name = name
         self._owner = owner
+        self._caches = caches
+        sources = self._sources(declaring)
+        self._declared = {name: _first(sources, name, default) for name, default in DECLARATIONS.items()}
 
     def parameters(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """Yield each combination of parameters with its name, which is the same in every process."""
-        sources = self._sources(self._owner)
-        given = _first(sources, "params", [])
-        names = [str(name) for name in _first(sources, "param_names", [])]
-        lists = [list(each) for each in given] if given and isinstance(given[0], (list, tuple)) else [list(given)]
+        given = list(self._declared["params"])
+        names = [str(name) for name in self._declared["param_names"]]
+        lists = [list(each) for each in given] if given and isinstance(given[0], (list, tuple)) else [given]
         if not any(lists):
             yield "", ()
             return
-        skipped = {tuple(values) for values in _first(sources, "skip_params", [])}
+        skipped = list(self._declared["skip_params"])
         labelled = [
             [
                 (_label(value, names[place] if place < len(names) else "param", index), value)
@@ -116,7 +139,7 @@ class AsvCase:
             values = tuple(value for _, value in combination)
             identifier = "-".join(label for label, _ in combination)
             seen[identifier] = number = seen.get(identifier, -1) + 1
-            if values not in skipped:
+            if not any(_are_same(values, each) for each in skipped):
                 yield (f"{identifier}-{number}" if number else identifier), values
 
     def test(self, values: tuple[Any, ...]) -> Callable[..., None]:
@@ -147,20 +170,20 @@ class AsvCase:
         return getattr(self._owner or self._module, self._own_name)
 
     def _marks(self) -> Iterator[pytest.Mark]:
-        sources = self._sources(self._owner)
         if self._kind == "timeraw":
             yield pytest.mark.skip(reason="asv's timeraw is not gated: use the fixture import_timer").mark
-        if _first(sources, "skip_benchmark", False):
+        if self._declared["skip_benchmark"]:
             yield pytest.mark.skip(reason="the suite skips it").mark
         if self._kind == "peakmem":
             yield pytest.mark.performance(metric=self._metric).mark
         if self._kind in {"mem", "track"}:
-            unit = "B" if self._kind == "mem" else str(_first(sources, "unit", ""))
+            unit = "B" if self._kind == "mem" else str(self._declared["unit"])
             yield pytest.mark.deterministic(metric=self._metric, margin=MARGIN, unit=unit).mark
 
     def _sources(self, instance: Any) -> list[Any]:
         """What may hold an attribute, the nearest first."""
-        return [getattr(instance or self._module, self._own_name), *([instance] if instance else []), self._module]
+        holders = [self._module] if instance is None else [instance, self._module]
+        return [getattr(holders[0], self._own_name), *holders]
 
     @contextmanager
     def _prepared(
@@ -169,8 +192,8 @@ class AsvCase:
         """Set up the function; gives it, its arguments, and what sets it up and tears it down again."""
         sources = self._sources(self._owner() if self._owner else None)
         setups, teardowns = _all(reversed(sources), "setup"), _all(sources, "teardown")
-        cache = _first(sources, "setup_cache", None)
-        arguments = values if cache is None else (pickle.loads(pickle.dumps(cache())), *values)
+        cached = self._cached(_first(sources, "setup_cache", None))
+        arguments = values if cached is None else (cached, *values)
 
         def set_up() -> None:
             try:
@@ -189,6 +212,15 @@ class AsvCase:
         finally:
             tear_down()
 
+    def _cached(self, setup_cache: Callable[[], Any] | None) -> Any:
+        """A copy of what ``setup_cache`` returns, which is called once for its class or module in this process."""
+        if setup_cache is None:
+            return None
+        key = (self._owner, setup_cache.__func__) if inspect.ismethod(setup_cache) else setup_cache
+        if key not in self._caches:
+            self._caches[key] = pickle.dumps(setup_cache())
+        return pickle.loads(self._caches[key])
+
     def _time(
         self,
         benchmark: Any,
@@ -198,7 +230,7 @@ class AsvCase:
         tear_down: Callable[[], None],
     ) -> None:
         """Time calls; a function whose ``number`` is 1 is set up before each, since it changes what it works on."""
-        if _first(self._sources(self._owner), "number", 0) != 1:
+        if self._declared["number"] != 1:
             benchmark(function, *arguments)
             return
         is_set_up = True
@@ -215,16 +247,27 @@ class AsvCase:
 
 def _cases(module: ModuleType) -> Iterator[AsvCase]:
     """Yield the functions of a suite in the order in which the file has them."""
-    for name, value in vars(module).items():
+    caches: dict[Any, bytes] = {}
+    for name, value in list(vars(module).items()):
         if name.startswith("_"):
             continue
-        if inspect.isclass(value) and not inspect.isabstract(value):
-            names = dict.fromkeys(key for base in reversed(value.__mro__) for key in vars(base))
-            for own in names:
-                if (kind := _kind(own)) and callable(getattr(value, own)):
-                    yield AsvCase(kind, module, own, value)
-        elif callable(value) and (kind := _kind(name)):
-            yield AsvCase(kind, module, name, None)
+        if inspect.isclass(value):
+            if not inspect.isabstract(value):
+                yield from _methods(module, value, caches)
+        elif inspect.isfunction(value) and (kind := _kind(name)):
+            yield AsvCase(kind, module, name, caches=caches)
+
+
+def _methods(module: ModuleType, owner: type, caches: dict[Any, bytes]) -> Iterator[AsvCase]:
+    """Yield the methods of a class of a suite."""
+    names = dict.fromkeys(key for base in reversed(owner.__mro__) for key in vars(base) if _kind(key))
+    methods = [name for name in names if inspect.isfunction(value := getattr(owner, name)) or inspect.ismethod(value)]
+    declaring: Any = owner
+    if any(not _first([getattr(owner, name), owner, module], "skip_benchmark", False) for name in methods):
+        with suppress(Exception):  # where it is measured, it fails again and says why
+            declaring = owner()
+    for name in methods:
+        yield AsvCase(_kind(name), module, name, caches=caches, owner=owner, declaring=declaring)
 
 
 def _kind(name: str) -> str:
@@ -243,6 +286,19 @@ def _first(sources: Iterable[Any], name: str, default: Any) -> Any:
 
 def _all(sources: Iterable[Any], name: str) -> list[Callable[..., Any]]:
     return [found for source in sources if (found := getattr(source, name, None)) is not None]
+
+
+def _are_same(values: tuple[Any, ...], others: Any) -> bool:
+    """Whether two combinations of parameters are the same; of values whose comparison is no truth value, each is its own.
+
+    Example:
+        >>> _are_same(([1], {}), ([1], {})), _are_same((1,), (2,)), _are_same((1,), 1)
+        (True, False, False)
+    """
+    try:
+        return bool(values == tuple(others))
+    except (TypeError, ValueError, RuntimeError):  # no combination, arrays, tensors
+        return False
 
 
 def _label(value: Any, name: str, index: int) -> str:

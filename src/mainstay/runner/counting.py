@@ -22,7 +22,7 @@ class Counts(RecordedValues):
     """Deterministic counts of a workload; ``deterministic`` markers gate it.
 
     Args:
-        roots: Import roots of the project, whose own modules are not counted as imported.
+        roots: Import roots of the project, whose own modules are not counted as imported; none under plain ``pytest``.
         check: Function that refuses modules of another revision.
 
     Example:
@@ -65,7 +65,8 @@ class Counts(RecordedValues):
     def torch(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Mapping[str, float]:
         """Record what one call of a function makes torch do, at the level of operators; return these counts.
 
-        The function is called twice, and twice more if something was compiled; only the last call of each kind is counted.
+        The function is called twice, and twice more if PyTorch's compiler is loaded, as it is once there is an optimiser:
+        it must have data for four calls. The second call is counted; the other two give ``graph_breaks`` and ``recompiles``.
         Recorded are ``synchronisations``, ``blocking_transfers``, ``operators``, ``copies``, ``autograd_calls``,
         ``allocations``, ``live_tensors``, ``live_tensor_bytes``, ``kept_tensors``, ``graph_breaks`` and ``recompiles``, each
         with the names and places of what was counted.
@@ -98,6 +99,8 @@ class Counts(RecordedValues):
 
     def imports(self, module: str) -> int:
         """Record ``imported_modules``: the number of modules from outside the project that an import loads.
+
+        Under plain ``pytest`` the project is unknown, and its own modules count too.
 
         Args:
             module: Full name of the module that is imported, in a fresh interpreter.

@@ -98,7 +98,7 @@ READY_METRICS: Mapping[str, ReadyMetric] = {
         meaning="peak resident memory of a fresh process that made a few calls", unit="B", is_alone=True
     ),
     "peak_accelerator_memory": _ratio(
-        meaning="peak memory that torch allocated on the GPU during a few calls", unit="B", is_alone=True
+        meaning="peak memory that torch allocated during a few calls, summed over GPUs", unit="B", is_alone=True
     ),
     "parameters": _count_of_code(meaning="numbers that a model learns"),
     "flops": _count_of_code(meaning="floating-point operations of a call, as torch.utils.flop_counter counts them"),

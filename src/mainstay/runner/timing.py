@@ -2,7 +2,7 @@
 
 - :class:`Benchmark`: the ``benchmark`` fixture, with the interface of pytest-benchmark.
 - :class:`ImportTimer`: the ``import_timer`` fixture.
-- :class:`CallTimer`, :func:`accelerator_barrier`: timing of calls.
+- :class:`CallTimer`: timing of calls.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 
+from .accelerators import accelerators_in_use
 from .block_statistics import BenchmarkStatistics
 from .digests import RecordingError
 from .importing import probe_import
@@ -99,7 +100,7 @@ class CallTimer:
 
     def _time_span(self, calls: int, args: Sequence[Any], kwargs: Mapping[str, Any]) -> float:
         """Time some calls, one by one if each is a latency, with the garbage collector as it is wanted."""
-        time_together = partial(self._time_together, accelerator_barrier(), args, kwargs)
+        time_together = partial(self._time_together, accelerators_in_use(), args, kwargs)
         was_enabled = gc.isenabled()
         if self.disable_gc:
             gc.disable()
@@ -116,33 +117,24 @@ class CallTimer:
         return math.fsum(seconds for seconds, _ in spans)
 
     def _time_together(
-        self, synchronise: Callable[[], None], args: Sequence[Any], kwargs: Mapping[str, Any], calls: int
+        self, waits: Sequence[Callable[[], None]], args: Sequence[Any], kwargs: Mapping[str, Any], calls: int
     ) -> TimeAndDelay:
         target, clock, run_delay = self.target, self.clock, self.run_delay
-        synchronise()
+        for wait in waits:
+            wait()
         before = run_delay.read()
         start = clock()
         for _ in itertools.repeat(None, calls):
             self.result = target(*args, **kwargs)
-        synchronise()
+        for wait in waits:
+            wait()
         seconds = clock() - start
-        run_delay_s = run_delay.take_off(before, seconds)
+        run_delay_s = run_delay.take_off(before, seconds)  # at once, so that it covers no more than the calls
+        if not waits and (first_used := accelerators_in_use()):  # by these calls
+            for wait in first_used:
+                wait()
+            seconds = clock() - start
         return seconds - run_delay_s, run_delay_s
-
-
-def accelerator_barrier() -> Callable[[], None]:
-    """Function that waits until the accelerator is done; it does nothing if torch uses none."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        return _do_nothing
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        return torch.cuda.synchronize  # type: ignore[no-any-return]
-    mps = getattr(torch.backends, "mps", None)
-    return torch.mps.synchronize if mps and mps.is_available() else _do_nothing
-
-
-def _do_nothing() -> None:
-    """Do nothing."""
 
 
 class Benchmark:
@@ -441,17 +433,20 @@ class Benchmark:
     def _measure_memory(self, time_calls: Callable[[int], float], rounds: int | None) -> dict[str, float]:
         """Measure the peak memory of a few calls, before anything else has run in this process."""
         torch = sys.modules.get("torch")
-        cuda = torch.cuda if torch is not None and torch.cuda.is_available() else None
-        if "peak_accelerator_memory" in self._metrics and cuda is None:
+        cuda = torch.cuda if torch is not None else None
+        is_gated = "peak_accelerator_memory" in self._metrics
+        if is_gated and (cuda is None or not cuda.is_available()):
             pytest.skip("peak_accelerator_memory needs a CUDA device, and torch sees none")
-        if cuda is not None:
-            cuda.reset_peak_memory_stats()
+        if cuda is not None and cuda.is_initialized():
+            for device in range(cuda.device_count()):
+                cuda.reset_peak_memory_stats(device)
         calls = min(MEMORY_CALLS, rounds or MEMORY_CALLS)
         times = [time_calls(1) / self._iterations for _ in range(calls)]
         self.stats = BenchmarkStatistics(self, times, 1, self._options)
         sizes = {"peak_memory": float(peak_memory_bytes())}
-        if cuda is not None:
-            sizes["peak_accelerator_memory"] = float(cuda.max_memory_allocated())
+        if cuda is not None and (is_gated or cuda.is_initialized()):
+            peaks = (cuda.max_memory_allocated(device) for device in range(cuda.device_count()))
+            sizes["peak_accelerator_memory"] = float(sum(peaks))
         return sizes
 
     def recorded(self) -> Recorded:
@@ -528,20 +523,21 @@ class ImportTimer:
         self._benchmark = benchmark
         self._check = check
 
-    def __call__(self, module: str) -> None:
-        """Time the import of a module by its full name."""
+    def __call__(self, module: str) -> float:
+        """Time the import of a module by its full name; returns the mean of the seconds."""
         self._benchmark.claim("import_timer(...)")
+        seconds: list[float] = []
 
         def time_calls(calls: int) -> float:
-            seconds = []
             for _ in range(calls):
                 imported = probe_import(module)
                 self._check(imported.modules)
                 self._benchmark.run_delay.add(imported.run_delay_s)
                 seconds.append(imported.seconds)
-            return math.fsum(seconds)
+            return math.fsum(seconds[-calls:])
 
         self._benchmark.measure(time_calls, latencies=[], warm_up_s=0.0)
+        return statistics.fmean(seconds)
 
     @property
     def waited_s(self) -> float:

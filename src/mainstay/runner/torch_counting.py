@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
+from .accelerators import accelerators_in_use
 from .digests import RecordingError
 from .lazy import refuse_lazy_function, refuse_lazy_result
 from .places import NOWHERE, Place, PlaceFinder, place_of
@@ -176,7 +177,7 @@ class LiveStorages:
 def count_call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Tally:
     """Count what the second of two equal calls of a function makes torch do; the first creates what later ones reuse.
 
-    If the compiler is loaded, two further calls count graph breaks and recompilations.
+    If the compiler is loaded, which making an optimiser does, two further calls count graph breaks and recompilations.
 
     Raises:
         RecordingError: If torch is not loaded, or the call does not do its work at once.
@@ -209,19 +210,19 @@ METRICS = (
 
 
 def count_kernels(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Tally:
-    """Count the kernels that the second of two equal calls of a function runs on the CUDA device.
+    """Count the kernels that the second of two equal calls of a function runs on CUDA devices.
 
     Raises:
         RecordingError: If torch is not loaded, or the call does not do its work at once.
     """
-    torch = _loaded_torch()
+    _loaded_torch()
     refuse_lazy_function(function)
     refuse_lazy_result(function(*args, **kwargs))
-    torch.cuda.synchronize()
+    _wait_for_accelerators()
     profiler = importlib.import_module("torch.profiler")
     with profiler.profile(activities=[profiler.ProfilerActivity.CUDA]) as profiled:
         function(*args, **kwargs)
-        torch.cuda.synchronize()
+        _wait_for_accelerators()
     return tally_kernels(profiled.events())
 
 
@@ -241,6 +242,11 @@ def tally_kernels(events: Iterable[Any]) -> Tally:
         if is_of_device and not event.name.startswith(("Memcpy", "Memset")):
             tally.add("kernel_launches", event.name)
     return tally
+
+
+def _wait_for_accelerators() -> None:
+    for wait in accelerators_in_use():
+        wait()
 
 
 def _loaded_torch() -> Any:

@@ -132,7 +132,8 @@ def one_sided_p_values(summary: PairedSummary, null: ArrayLike) -> OneSidedPValu
     """
     from scipy.special import stdtr
 
-    statistic = (summary.mean - np.asarray(null, dtype=np.float64)) / summary.standard_error
+    with np.errstate(over="ignore"):
+        statistic = (summary.mean - np.asarray(null, dtype=np.float64)) / summary.standard_error
     degrees = summary.num_pairs - 1
     return OneSidedPValues(np.asarray(stdtr(degrees, -statistic)), np.asarray(stdtr(degrees, statistic)))
 

@@ -129,6 +129,29 @@ def is_margin_supported(margin: float, deviation: float, *, num_pairs: int) -> b
     return margin >= supported_ratio(num_pairs) * deviation
 
 
+def probability_within(excess: float, *, deviation: float, num_pairs: int, most_deviation: float) -> float:
+    """Probability that a degradation is estimated within its margin, from pairs whose spread is tolerated.
+
+    It is the price of the policy ``inconclusive = "warn"`` (:mod:`mainstay.gates.tolerance`). It is exact for normal
+    degradations, whose mean and standard deviation are independent, if none is capped.
+
+    Args:
+        excess: How far the true degradation lies beyond the margin, in calibrated standard deviations of a pair.
+        deviation: True standard deviation of a pair, in the same unit.
+        num_pairs: Pairs that were judged, at least 2.
+        most_deviation: Largest estimate of the standard deviation that is tolerated, in the same unit.
+
+    Example:
+        >>> f"{probability_within(1.67, deviation=2.9, num_pairs=5, most_deviation=3.0):.3f}"
+        '0.062'
+    """
+    from scipy.special import chdtr, ndtr
+
+    degrees = num_pairs - 1
+    is_within = float(ndtr(-excess * math.sqrt(num_pairs) / deviation))
+    return is_within * float(chdtr(degrees, degrees * (most_deviation / deviation) ** 2))
+
+
 def _pairs_needed(distance: float, deviation: float, level: float, look: int) -> float:
     """Pairs at which the distance is the boundary of this look, with the safety factor."""
     boundary = float(student_quantile(level, look - 1))

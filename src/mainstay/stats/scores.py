@@ -240,42 +240,51 @@ def _degrees(variances: Sequence[float], summaries: Sequence[DifferenceSummary])
     return sum(variances) ** 2 / fourth
 
 
-def can_pass(summary: DifferenceSummary, margin: float, *, score_range: float) -> bool:
+def can_pass(summaries: Sequence[DifferenceSummary], margin: float, *, score_range: float) -> bool:
     """Whether the items and clusters are numerous enough to have shown a degradation of the margin.
 
     Args:
-        summary: Summary of the differences.
+        summaries: Summaries of the differences of one task, or of each task of a mean.
         margin: The degradation to be excluded.
         score_range: The largest difference that an item can have.
 
     Example:
         >>> summary = summarise_differences([0.0] * 149, score_range=1.0)
-        >>> can_pass(summary, 0.02, score_range=1.0), can_pass(summary, 0.01, score_range=1.0)
+        >>> can_pass([summary], 0.02, score_range=1.0), can_pass([summary], 0.01, score_range=1.0)
         (True, False)
     """
+    num_items = sum(each.num_items for each in summaries)
+    num_clusters = sum(each.num_clusters for each in summaries)
     if math.isinf(score_range):
-        return summary.num_clusters >= FEWEST_CLUSTERS and summary.num_items >= FEWEST_UNBOUNDED
-    unseen = (1 - min(margin / score_range, 1.0)) ** summary.num_items
-    return summary.num_clusters >= FEWEST_CLUSTERS and unseen <= UNSEEN_LEVEL
+        return num_clusters >= FEWEST_CLUSTERS and num_items >= FEWEST_UNBOUNDED
+    unseen = (1 - min(margin / score_range, 1.0)) ** num_items
+    return num_clusters >= FEWEST_CLUSTERS and unseen <= UNSEEN_LEVEL
 
 
-def excludes_whole_clusters(summary: DifferenceSummary, margin: float, *, score_range: float) -> bool:
+def excludes_whole_clusters(summaries: Sequence[DifferenceSummary], margin: float, *, score_range: float) -> bool:
     """Whether the stated levels hold even if a degradation of the margin is confined to a few whole clusters.
 
     They do not if such clusters could well be absent from the items, or if a few of them make the mean so skewed that
     Student's t, where it is used, rejects too often. The skewness is largest if two thirds of the variance of the mean
-    come from whole clusters; it is then ``2 / 3^1.5`` times a cluster's difference in standard errors of the mean.
+    come from whole clusters; it is then ``2 / 3^1.5`` times a cluster's difference in standard errors of the mean. For
+    the mean of several tasks, the clusters may be those of any task, in whichever they weigh most.
 
     Args:
-        summary: Summary of the differences.
+        summaries: Summaries of the differences of one task, or of each task of a mean.
         margin: The degradation to be excluded.
         score_range: The largest difference that an item can have.
     """
-    unseen = (1 - min(margin / score_range, 1.0)) ** summary.num_clusters
-    if summary.num_effective < FEW_EFFECTIVE:  # clusters are counted, which no skewness disturbs
+    clustered = [each for each in summaries if each.num_clusters < each.num_items]
+    if not clustered:
+        return True
+    fewest = len(summaries) * min(each.num_clusters for each in clustered)
+    unseen = (1 - min(margin / score_range, 1.0)) ** fewest
+    if (
+        sum(each.num_effective for each in summaries) < FEW_EFFECTIVE
+    ):  # clusters are counted, which no skewness disturbs
         return unseen <= UNSEEN_LEVEL
-    error = math.sqrt(_null_variance(summary, margin) / summary.num_items)
-    whole = summary.typical_cluster * summary.typical / summary.num_items
+    error = math.sqrt(sum(_null_variance(each, margin) / each.num_items for each in summaries))
+    whole = max(each.typical_cluster * each.typical / each.num_items for each in clustered)
     return unseen <= UNSEEN_LEVEL and 2 / 3**1.5 * whole <= LARGEST_SKEWNESS * error
 
 

@@ -79,7 +79,12 @@ def run_guarded(
                 stdout, stderr = process.communicate(stdin or None, timeout=timeout)
             except BaseException as error:
                 held.close()
-                process.communicate()
+                try:
+                    process.communicate(timeout=END_SECONDS)
+                except subprocess.TimeoutExpired:  # without a guard, a process that holds the output may go on
+                    for child in living_descendants(process.pid):
+                        kill_process(child)
+                    process.kill()
                 if isinstance(error, subprocess.TimeoutExpired):
                     raise subprocess.TimeoutExpired(command, error.timeout) from None
                 raise

@@ -18,6 +18,9 @@ from contextlib import suppress
 
 PR_SET_CHILD_SUBREAPER = 36
 
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name))
+"""Signals that a terminal or a program such as ``timeout`` sends to the gate with all that it started."""
+
 NOT_FOUND = 127
 """Exit status of a shell if the program does not exist."""
 
@@ -34,7 +37,9 @@ def main(lifeline: int, command: Sequence[str]) -> int:
     """
     with suppress(AttributeError, OSError):  # Linux only: adopts processes that lose their parent
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    signal.signal(signal.SIGINT, lambda *_: None)  # the command receives the signal too, and decides what to do
+    for each in SIGNALS:
+        if signal.getsignal(each) is not signal.SIG_IGN:  # the command shall ignore it too, as under nohup
+            signal.signal(each, lambda *_: None)  # the command receives the signal too, and decides what to do
     os.set_inheritable(lifeline, False)
     threading.Thread(target=_await_end_of_gate, args=(lifeline,), daemon=True).start()
     try:  # without subprocess, whose import takes longer than all else here

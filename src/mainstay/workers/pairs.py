@@ -68,12 +68,15 @@ class PairResult:
         trials: One trial for each side; none if the pair was dropped.
         images: PNG as base64, by position in the test set.
         was_cut: Whether the pair was running when the time was used up, so that it was ended and dropped.
+        tampering: Forbidden changes on the host of a cluster that measured it. Empty for this machine, where they are
+            looked for once, after the last pair.
     """
 
     request: PairRequest
     trials: tuple[Trial, ...]
     images: Mapping[int, str] = field(default_factory=dict)
     was_cut: bool = False
+    tampering: tuple[str, ...] = ()
 
 
 def run_pair(
