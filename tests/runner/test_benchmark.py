@@ -93,6 +93,9 @@ class Gate:
         return [content["run_delay_s"] for event, content in self.events if event == "block"]
 
 
+ACCURATE = pytest.mark.accuracy(metric="a", margin=0.1)
+
+
 def item(*markers, fixtures=("benchmark",), name="test_a"):
     """A collected test, as far as the worker looks at it."""
     marks = [marker.mark for marker in markers]
@@ -662,9 +665,18 @@ def test_markers_are_read_from_the_top_down():
         ((pytest.mark.performance(), pytest.mark.performance(metric="peak_memory")), ("benchmark",), "fresh processes"),
         ((pytest.mark.performance(metric="import_time"),), ("benchmark",), "import_timer"),
         ((pytest.mark.performance(metric="call_time"),), ("import_timer",), "gives import_time"),
+        ((ACCURATE, pytest.mark.performance(metric="train_seconds")), ("trial",), "performance gates nothing.* trial"),
+        ((pytest.mark.evaluation(metric="a", margin=0.1), pytest.mark.performance()), ("trial",), "of evaluation"),
+        ((ACCURATE, pytest.mark.deterministic(metric="parameters")), ("trial",), "deterministic gates nothing"),
+        ((pytest.mark.deterministic(metric="parameters"),), ("benchmark",), "records metrics of performance"),
+        ((pytest.mark.performance(metric="operators"),), ("counts",), "records metrics of deterministic"),
+        ((ACCURATE,), ("import_timer",), "accuracy gates nothing"),
+        ((pytest.mark.performance(margin=0.1),), ("tmp_path",), "does not take benchmark or codspeed_benchmark or"),
+        ((pytest.mark.performance(),), (), "rename the marker if it belongs to another tool"),
+        ((pytest.mark.evaluation(metric="a", margin=0.1),), (), "does not take trial as an argument"),
     ],
 )
-def test_what_cannot_be_measured_together_is_refused(markers, fixtures, message):
+def test_what_cannot_be_measured_together_or_by_the_fixture_is_refused(markers, fixtures, message):
     with pytest.raises(RecordingError, match=message):
         describe_item(item(*markers, fixtures=fixtures))
 

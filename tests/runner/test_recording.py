@@ -104,6 +104,26 @@ def test_a_metric_is_recorded_once():
         trial.record(top1_accuracy=0.5)
 
 
+@pytest.mark.parametrize("second", ["b", 1, 1.5, False])
+def test_context_of_one_name_has_one_value(second):
+    trial = Trial(seed=0)
+    trial.record_context(sha256="a", dataset="digits")
+    trial.record_context(sha256="a")
+
+    with pytest.raises(RecordingError, match="sha256 was recorded twice, with different values: use a name for each"):
+        trial.record_context(sha256=second)
+
+    assert trial.context == {"sha256": "a", "dataset": "digits"}
+
+
+def test_predictions_are_recorded_once():
+    trial = Trial(seed=0)
+    trial.record_predictions([1, 2], [1, 2])
+
+    with pytest.raises(RecordingError, match="twice"):
+        trial.record_predictions([1], [1])
+
+
 @pytest.mark.parametrize(
     ("predicted", "labels", "message"),
     [

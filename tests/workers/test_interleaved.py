@@ -121,6 +121,44 @@ def test_an_existing_suite_of_pytest_benchmark_runs_unchanged(measure):
     assert all(trial.values["call_time"] > 0 for sides in trials.values() for trial in sides.values())
 
 
+def test_fixtures_of_every_scope_are_set_up_for_each_workload_and_end_with_it(measure):
+    trials, result = measure(
+        """
+        import threading
+
+        started = []
+
+        @pytest.fixture(scope="module")
+        def changed():
+            return []
+
+        @pytest.fixture(scope="session")
+        def server():
+            end = threading.Event()
+            thread = threading.Thread(target=end.wait)
+            thread.start()
+            started.append(thread)
+            yield thread
+            end.set()
+            thread.join()
+
+        @pytest.mark.parametrize("number", [1, 2])
+        def test_a(benchmark, server, changed, number):
+            benchmark.extra_info.update(alive=sum(thread.is_alive() for thread in started), before=len(changed))
+            benchmark.extra_info.update(started=len(started))
+            changed.append(number)
+            benchmark(len, [])
+        """,
+        "test_a[1]",
+        "test_a[2]",
+    )
+
+    first, second = (trials[f"test_a[{number}]"][Side.CANDIDATE] for number in (1, 2))
+    assert (first.values["alive"], first.values["before"], first.values["started"]) == (1, 0, 1)
+    assert (second.values["alive"], second.values["before"], second.values["started"]) == (1, 0, 2)
+    assert result.notes == ()
+
+
 @pytest.mark.parametrize("side", Side)
 def test_what_one_revision_cannot_collect_leaves_the_others_alone(measure, tmp_path, side):
     broken = "benchmarks/test_b.py"

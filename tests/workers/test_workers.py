@@ -145,6 +145,8 @@ WRONG_MARKERS = [
     ("accuracy(metric='a', margin=0.1, kind=3)", "trial", "needs text as 'kind'"),
     ("performance(margin=5)", "benchmark", "6 times as much: a margin is a fraction, write margin=0.05 for 5 %"),
     ("deterministic(metric='parameters', margin=2.5)", "counts", "write margin=0.025 for 2.5 %"),
+    ("performance(metric='train_seconds')", "trial", "performance gates nothing here, since trial records"),
+    ("performance", "", "performance gates nothing here, since the test does not take benchmark"),
 ]
 
 
@@ -226,6 +228,69 @@ def test_a_time_and_a_count_may_be_allowed_to_double(specs, write):
 
     collection.require_right_markers()
     assert [workload.metrics[0].margin for workload in collection.workloads] == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("strict", ["strict = true", ""])
+def test_settings_of_plugins_that_are_left_out_do_not_end_a_worker(make_specs, write, strict):
+    specs = make_specs(f"""[pytest]
+{strict}
+asyncio_mode = auto
+cache_dir = .cache
+filterwarnings =
+    error
+    ignore::absent_plugin.AbsentWarning
+    error:told:DeprecationWarning
+""")
+    write("""
+        import os, warnings
+
+        def test_a(trial, cache):
+            warnings.warn("This process (pid=7) is multi-threaded, use of fork() may lead to deadlocks in the child.",
+                          DeprecationWarning)
+            with pytest.raises(UserWarning):
+                warnings.warn("any other warning is an error")
+            cache.set("own/key", 1)
+            assert os.path.realpath(cache.mkdir("own")).startswith(os.path.realpath(os.environ["TMPDIR"]))
+            trial.record(a=cache.get("own/key", 0))
+    """)
+
+    request = PairRequest(workload="benchmarks/test_a.py::test_a", seed=5, pair=0, sides=(Side.CANDIDATE,))
+    (trial,) = run_pair(specs, request).trials
+
+    assert (trial.outcome, trial.last_lines, trial.values) == (Outcome.COMPLETED, (), {"a": 1.0})
+
+
+def test_names_of_a_conftest_above_the_workload_folder_are_unknown_and_the_cause_says_why(make_specs, write):
+    specs = make_specs("[pytest]\nstrict_markers = true\n")
+    write("def test_a(trial, of_all_tests): ...")
+    write("@pytest.mark.of_all_tests\ndef test_b(trial): ...", name="test_b.py")
+    advice = "each conftest.py in the workload folder, but none above it: move what workloads need into that folder"
+
+    request = PairRequest(workload="benchmarks/test_a.py::test_a", seed=5, pair=0, sides=(Side.CANDIDATE,))
+    (trial,) = run_pair(specs, request).trials
+    (problem,) = collect_workloads(specs[Side.CANDIDATE], ["benchmarks"]).problems
+
+    assert "fixture 'of_all_tests' not found (workers" in trial.cause
+    assert "'of_all_tests' not found in `markers` configuration option (workers" in problem.cause
+    assert advice in trial.cause
+    assert advice in problem.cause
+
+
+@pytest.mark.parametrize(
+    ("hook", "told"),
+    [
+        ("pytest_collection_modifyitems(): raise pytest.UsageError('no such mode')", "no such mode"),
+        ("pytest_collection_finish(): 1 / 0", "ZeroDivisionError"),
+    ],
+)
+def test_no_file_is_blamed_where_pytest_ends_after_the_last_one(specs, write, hook, told):
+    write(f"def {hook}", name="conftest.py")
+    write("def test_a(trial): ...")
+
+    collection = collect_workloads(specs[Side.CANDIDATE], ["benchmarks"])
+
+    assert [problem.id for problem in collection.problems] == ["benchmarks"]
+    assert any(told in line for line in collection.last_lines)
 
 
 def test_a_pair_is_one_process_a_side_with_the_same_seed(measure, write):

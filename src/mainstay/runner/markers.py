@@ -77,6 +77,7 @@ def describe_item(item: pytest.Item) -> DescribedWorkload | None:
             raise RecordingError("a test of unittest cannot be timed as a whole: write a function that uses benchmark")
         used = ["benchmark"]
     if not used:
+        _refuse_markers(item, accepted="")
         return None
     if len(used) > 1:
         raise RecordingError(f"a workload uses one of {', '.join(FIXTURE_KINDS)}, not {' and '.join(used)}")
@@ -85,6 +86,7 @@ def describe_item(item: pytest.Item) -> DescribedWorkload | None:
         if item.get_closest_marker("accuracy"):
             raise RecordingError("a workload is marked with accuracy or with evaluation, not with both")
         kind = "evaluation"
+    _refuse_markers(item, accepted=kind, fixture=used[0])
     markers = list(reversed(list(item.iter_markers(kind))))
     if kind == "performance" and not markers:
         default = "import_time" if used[0] == "import_timer" else "call_time"
@@ -98,6 +100,24 @@ def describe_item(item: pytest.Item) -> DescribedWorkload | None:
         "looks": evaluation_looks(markers) if kind == "evaluation" else [],
         "is_skipped": any(map(_skips, item.iter_markers())),
     }
+
+
+def _refuse_markers(item: pytest.Item, *, accepted: str, fixture: str = "") -> None:
+    """Refuse a marker of mainstay's that gates nothing, because the fixture of the test records no such metric."""
+    name = next((name for name in MARKERS if name != accepted and item.get_closest_marker(name)), "")
+    if not name:
+        return
+    if fixture:
+        raise RecordingError(
+            f"the marker {name} gates nothing here, since {fixture} records metrics of {accepted}(...) only: measure that "
+            "metric in a test of its own"
+        )
+    kind = "accuracy" if name == "evaluation" else name
+    fixtures = [each for each, of in FIXTURE_KINDS.items() if of == kind]
+    raise RecordingError(
+        f"the marker {name} gates nothing here, since the test does not take {' or '.join(fixtures)} as an argument: take "
+        "the fixture that measures, or rename the marker if it belongs to another tool"
+    )
 
 
 def _skips(mark: pytest.Mark) -> bool:

@@ -128,6 +128,11 @@ class WorkerPlugin:
         self._recorder = counts = Counts(self._roots, self._refuse_strangers)
         return counts
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self) -> None:
+        """Report that every file was collected, so that the gate blames none of them if pytest itself ends next."""
+        self._channel.send(Event.COLLECTING, **Collecting(id="."))
+
     def pytest_collectstart(self, collector: pytest.Collector) -> None:
         """Report the file about to be imported, so that the gate can name it if the worker stops there."""
         if isinstance(collector, (pytest.File, pytest.Directory)) and collector.nodeid not in {"", "."}:
@@ -199,6 +204,8 @@ class WorkerPlugin:
         self._recorder, self._seed, self._reports = None, seed, []
         threads = set(threading.enumerate())
         start = clock()
+        # no next item: fixtures of every scope end here, so that a trial depends on no workload that ran before it, a trace
+        # has all that the workload needs, and threads of a fixture are not taken for threads left behind
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
         seconds = clock() - start
         outcome, cause = self._outcome()

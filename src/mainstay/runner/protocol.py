@@ -77,7 +77,7 @@ class Event(StrEnum):
 
 
 class Collecting(TypedDict):
-    """Content of ``collecting``: the file or folder that is about to be imported."""
+    """Content of ``collecting``: the file or folder that is about to be imported; ``.`` after the last one."""
 
     id: str
 

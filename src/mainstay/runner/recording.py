@@ -79,13 +79,18 @@ class Trial(RecordedValues):
         self.series[name] = [one_number(name, value) for value in values]
 
     def record_context(self, **context: str | float | bool) -> None:
-        """Record context that must be equal in both revisions, such as the data set and its checksum."""
+        """Record context that must be equal in both revisions, such as the data set and its checksum.
+
+        Raises:
+            RecordingError: If a value is no text or finite number, or differs from one recorded under the same name.
+        """
         for name, value in context.items():
             if not isinstance(value, (str, int, float, bool)):
                 raise RecordingError(f"context {name} must be text or a number, not {type(value).__qualname__}")
             if isinstance(value, float) and not math.isfinite(value):
                 raise RecordingError(f"context {name} is {value}, which is not equal to itself")
-            self.context[name] = value
+            if self.context.setdefault(name, value) != value:
+                raise RecordingError(f"context {name} was recorded twice, with different values: use a name for each")
 
     def record_predictions(
         self, predicted: Iterable[int], labels: Iterable[int], images: ImageSource | None = None
@@ -98,8 +103,10 @@ class Trial(RecordedValues):
             images: Function that gives PNG files for a list of indices; called for at most 100 examples that flipped.
 
         Raises:
-            RecordingError: If lengths differ or a class does not fit one byte.
+            RecordingError: If lengths differ, a class does not fit one byte, or predictions were recorded before.
         """
+        if self.predictions is not None:
+            raise RecordingError("predictions were recorded twice")
         predicted_bytes, label_bytes = _classes("predicted", predicted), _classes("labels", labels)
         if len(predicted_bytes) != len(label_bytes):
             raise RecordingError(f"{len(predicted_bytes)} predictions for {len(label_bytes)} labels")

@@ -24,6 +24,9 @@ MAX_HANGS = 2
 REFUSED_WRITE = re.compile(r"Permission denied|PermissionError")
 """Part of the cause of a failure if a process was denied write access."""
 
+UNKNOWN_NAME = re.compile(r"^fixture '.*' not found|not found in `markers` configuration option")
+"""Part of the cause of a failure if pytest knows no fixture, or in its strict mode no mark, of that name."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
@@ -74,16 +77,21 @@ class Collection:
             raise UsageError(wrong.cause, looked_in=wrong.id, next_step=next_step)
 
 
-def explain_refusal(cause: str) -> str:
-    """Why a process failed, with advice if it may have been denied write access.
+def explain_cause(cause: str) -> str:
+    """Why a process failed, with advice if the cause may be what workers are denied or do not load.
 
     Args:
         cause: The failure's own message.
 
     Example:
-        >>> explain_refusal("ValueError: no data")
+        >>> explain_cause("ValueError: no data")
         'ValueError: no data'
     """
+    if UNKNOWN_NAME.search(cause):
+        return (
+            f"{cause} (workers load the plugins of the dependency group 'benchmarks' and each conftest.py in the workload "
+            "folder, but none above it: move what workloads need into that folder)"
+        )
     if not REFUSED_WRITE.search(cause) or not can_confine():
         return cause
     return (
@@ -143,7 +151,7 @@ def collect_workloads(
 def _parse_collection(event: Collected, spec: WorkerSpec) -> Collection:
     """Parse the collection that a worker reports."""
     problems = [
-        Problem(id=problem["id"], cause=conceal(explain_refusal(problem["cause"]), spec), is_usage="usage" in problem)
+        Problem(id=problem["id"], cause=conceal(explain_cause(problem["cause"]), spec), is_usage="usage" in problem)
         for problem in event["problems"]
     ]
     workloads = []

@@ -119,8 +119,8 @@ class WorkerEndedError(Exception):
     Args:
         cause: What happened, in one sentence.
         outcome: ``crashed``, ``timed-out`` or, if it sent something invalid, ``failed``.
-        collecting: What it was collecting: a path relative to the measuring folder, or ``.`` before the first file;
-            empty if it was not collecting.
+        collecting: What it was collecting: a path relative to the measuring folder, or ``.`` before the first file and
+            after the last one; empty if it was not collecting.
     """
 
     def __init__(self, cause: str, outcome: Outcome, *, collecting: str = "") -> None:

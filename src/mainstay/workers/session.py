@@ -25,7 +25,7 @@ from mainstay.runner.protocol import (
     ImagesCommand,
     RunCommand,
 )
-from mainstay.workers.collecting import explain_refusal, why_not_collected
+from mainstay.workers.collecting import explain_cause, why_not_collected
 from mainstay.workers.descendants import shortened
 from mainstay.workers.process import (
     NUM_LAST_LINES,
@@ -72,7 +72,7 @@ class TrialForm:
         """
         return replace(
             self._trial(outcome),
-            cause=shortened(conceal(explain_refusal(cause), self.spec)),
+            cause=shortened(conceal(explain_cause(cause), self.spec)),
             last_lines=tuple(shortened(conceal(line, self.spec)) for line in lines),
         )
 
