@@ -344,7 +344,7 @@ def test_every_finding_is_whole_and_agrees_with_itself(top1, with_degradations, 
     )
 
     assert finding.interval is not None
-    counted = np.clip(finding.degradations, *((-finding.cap, finding.cap) if finding.cap else (None, None)))
+    counted = np.clip(finding.degradations, *((-finding.cap, finding.cap) if finding.cap else (-np.inf, np.inf)))
     assert finding.estimate == pytest.approx(np.clip(np.mean(counted), *finding.interval))
     assert finding.baseline_mean is not None
     assert finding.candidate_mean == pytest.approx(finding.baseline_mean - np.mean(finding.degradations))

@@ -44,7 +44,7 @@ from mainstay.revisions.environments import run_uv
 from mainstay.revisions.git import Repository, without_repository
 from mainstay.workers.descendants import run_guarded
 
-COPIER = "copier>=9.19,<10"
+COPIER = "copier>=9.19.1,<10"
 """What uv installs to render the template."""
 
 TEMPLATE = "copier.yml"
