@@ -125,7 +125,9 @@ def test_a_guarded_command_ends_with_a_gate_that_is_killed(daemon, tmp_path):
 
 
 INTERRUPTED = """
-import os, sys
+import os, signal, sys
+for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"):  # the tests may run where these are ignored, as under nohup
+    signal.signal(getattr(signal, name), signal.SIG_DFL)
 from mainstay.store.interruption import interrupts_taken
 from mainstay.workers import descendants
 descendants.END_SECONDS = float(sys.argv[1])
