@@ -107,6 +107,7 @@ def test_a_margin_that_digits_cannot_resolve_is_inconclusive(reference):
     assert verdicts["top1_accuracy"] == "inconclusive"
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_nan_is_an_error(reference):
     preload_torch(reference)
     reference.edit(

@@ -171,7 +171,7 @@ def test_a_workload_that_raises_on_the_candidate_alone_is_its_error(project):
     ("body", "cause"),
     [
         pytest.param("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "killed by SIGKILL", id="killed"),
-        pytest.param("import time; time.sleep(3600)", "hung", id="hangs"),
+        pytest.param("import time; time.sleep(3600)", "hung", id="hangs", marks=pytest.mark.slow),
         pytest.param("return [float('nan')] * 3, None", "", id="nonsense"),
     ],
 )

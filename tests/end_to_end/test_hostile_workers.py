@@ -66,6 +66,7 @@ def test_a_broken_protocol_is_an_error_of_the_candidate_alone(project, hostile, 
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_an_import_that_never_ends_is_an_error_of_the_candidate_as_soon_as_that_is_known(project):
     project.edit(
         "src/subject/evaluate.py",
