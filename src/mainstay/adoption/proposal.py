@@ -27,6 +27,7 @@ from mainstay.adoption.templates import (
     import_example,
     report_workflow,
     training_example,
+    works_below,
     works_in,
 )
 from mainstay.adoption.writing import Edit
@@ -55,9 +56,6 @@ DEPENDABOT_FILES = (".github/dependabot.yml", ".github/dependabot.yaml")
 
 GATES = re.compile(r"mainstay gate\b|mainstay-gate\.yml|/gate-reusable\.yml@|/actions/gate@")
 """What a file of CI says that runs a gate: the command, or what calls it from mainstay's repository."""
-
-WORKS_BELOW = re.compile(r"(?:working-directory:|-C|\bcd) +[\"']?(?!\.[\"'\s])[\w.]")
-"""What a workflow says that works in a folder of its repository."""
 
 FOLDERS = (Configuration().workloads, "gate", "workloads")
 """Candidate folders for the first workloads; the first one that git does not ignore is used."""
@@ -533,7 +531,7 @@ def _is_gated(folder: str, gating: Sequence[str], notes: list[str]) -> bool:
     """Whether one of the workflows that gate gates the project in a folder; any may gate one at the top."""
     if folder:
         return any(works_in(folder, text) for text in gating)
-    if gating and all(WORKS_BELOW.search(text) for text in gating):
+    if gating and all(works_below(text) for text in gating):
         notes.append(
             "no CI workflow was written, since one gates already, in a folder below: if that is another package, add a "
             "job for this one as the how-to 'gate a monorepo' shows"

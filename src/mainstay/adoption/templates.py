@@ -115,6 +115,10 @@ def calling_workflow(pin: Pin, python: str, *, branch: str, folder: str = "", su
     return f"{text}      working-directory: {_yaml(folder)}\n" if folder else text
 
 
+_TO_FOLDER = r"(?:working-directory:|-C|\bcd) +[\"']?"
+"""What a workflow says before the name of the folder that it works in, as a regular expression."""
+
+
 def works_in(folder: str, text: str) -> bool:
     """Whether a workflow works in a folder of its repository, as the workflows of this module or a person would say it.
 
@@ -127,7 +131,20 @@ def works_in(folder: str, text: str) -> bool:
         [True, False]
     """
     forms = "|".join(map(re.escape, (folder, _yaml(folder), shlex.quote(folder))))
-    return re.search(rf"(?:working-directory:|-C|\bcd) +[\"']?(?:\./)?(?:{forms})/?(?![\w./-])", text) is not None
+    return re.search(rf"{_TO_FOLDER}(?:\./)?(?:{forms})/?(?![\w./-])", text) is not None
+
+
+def works_below(text: str) -> bool:
+    """Whether a workflow works in any folder of its repository.
+
+    Args:
+        text: Of the workflow.
+
+    Example:
+        >>> works_below("run: cd pkgs/one && mainstay gate"), works_below("working-directory: '.'")
+        (True, False)
+    """
+    return re.search(rf"{_TO_FOLDER}(?!\.[\"'\s])[\w.]", text) is not None
 
 
 def report_workflow(pin: Pin) -> str:

@@ -90,9 +90,8 @@ def open_harness(session: Session, resolved: Mapping[Side, Resolution] | None = 
     with repository.scratch_folder() as scratch, ExitStack() as stack:
         trees = add_worktrees(repository, start.revisions, scratch)
         pytest_settings = {side: workspace.pytest_settings(tree) for side, tree in trees.items()}
-        sources = (
-            tuple(Side) if _workloads_differ(session, trees) else (Side.BASELINE,)
-        )  # before any of their code runs
+        # before any of their code runs
+        sources = tuple(Side) if _workloads_differ(session, trees) else (Side.BASELINE,)
         session.watch.lap("revisions")
         session.observer.phase("environments")
         untouched = take_manifest(trees[Side.BASELINE])

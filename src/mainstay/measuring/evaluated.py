@@ -205,15 +205,14 @@ class EvaluationLog(WorkloadLog):
             elif task in paired:
                 num_left = self._num_left(paired[task], paired.values(), score, num_looks)
                 samples.append(_with_repeat(paired[task], metric, repeats.get(task), num_left=num_left))
-            elif not any(task in tasks for tasks in sides.values()):
-                if num_looks < len(self.shares) and self._num_unscored(score, paired.values()):
-                    samples.append(unscored_samples(metric, tier=_declared_tier(metric)))
-                    continue
-                nothing = ItemsError("neither revision recorded a score of it")
-                samples.append(preset_samples(metric, refused=nothing, tier=_declared_tier(metric)))
-            else:
+            elif any(task in tasks for tasks in sides.values()):
                 lacking = next(side for side, tasks in sides.items() if task not in tasks)
                 samples.append(preset_samples(metric, lacking=lacking, tier=_declared_tier(metric)))
+            elif num_looks < len(self.shares) and self._num_unscored(score, paired.values()):
+                samples.append(unscored_samples(metric, tier=_declared_tier(metric)))
+            else:
+                nothing = ItemsError("neither revision recorded a score of it")
+                samples.append(preset_samples(metric, refused=nothing, tier=_declared_tier(metric)))
         return tuple(samples)
 
     def paired(
