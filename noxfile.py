@@ -363,7 +363,7 @@ def comparison(session: nox.Session) -> None:
 def slow(session: nox.Session) -> None:
     """Run the tests that take minutes: every fault on digits, every tutorial from top to bottom."""
     install_project(session, "test")
-    session.run("pytest", "--slow", "-m", "slow", "--durations=10", *session.posargs, env=TESTED_WITH)
+    run_tests(session, "pytest", "--slow", "-m", "slow")
 
 
 @task(default=False)

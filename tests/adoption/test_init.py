@@ -288,6 +288,7 @@ def is_gated(root, folder, capsys, environments):
     return project.latest_run()
 
 
+@pytest.mark.slow
 @pytest.mark.package_index
 def test_a_training_script_without_packaging_is_gated_from_its_first_commit(make_repository, capsys, environments):
     root = make_repository({"train.py": TRAINING, "requirements.txt": "iniconfig\n"})

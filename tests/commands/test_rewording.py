@@ -508,7 +508,7 @@ def test_speed(benchmark):
 """
 
 
-@pytest.mark.parametrize("num_rounds", [1, 3])
+@pytest.mark.parametrize("num_rounds", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_what_happens_once_in_a_process_keeps_only_those_from_being_proved_that_share_it(
     decide, monkeypatch, num_rounds
 ):

@@ -162,6 +162,7 @@ def test_a_wrong_marker(project):
             "trail_seconds = 300",
             "the baseline's [tool.mainstay] cannot be read",
             id="settings",
+            marks=pytest.mark.slow,
         ),
     ],
 )

@@ -132,6 +132,7 @@ def write_prepare(project, *, data):
     (project.root / "prepare.py").write_text(script)
 
 
+@pytest.mark.slow
 def test_under_other_conditions_everything_is_measured_anew(project):
     project.write("constraints.txt", "pytest<9.1\n")
     project.write(".gitignore", "shared.txt\nprepare.py\n")
@@ -211,6 +212,7 @@ def test_times_are_never_reused(project):
     assert len([trial for trial in measured(project) if trial[0] == "test_sum"]) == 6
 
 
+@pytest.mark.slow
 def test_data_that_only_the_workload_names_are_seen_to_have_changed(project, tmp_path):
     data = tmp_path / "offset.txt"
     data.write_text("0")

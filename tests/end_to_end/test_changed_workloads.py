@@ -91,7 +91,7 @@ WEAKER_FILES = {
     "body": ("evaluate.accuracy(predicted, labels)", "0.7 + weights[0] % 0.1"),
     "skip": ("def test_skip", "@pytest.mark.skip\ndef test_skip"),
 }
-ALWAYS = {"conftest", "pytest-settings", "policy"}
+ALWAYS = {"conftest", "policy"}
 WEAKER = {
     "margin-of-settings": lambda project: append(
         project, "pyproject.toml", "margins = { top1_accuracy = 0.9, clouds = { top1_accuracy = 0.9 } }\n"
@@ -156,7 +156,7 @@ def test_a_renamed_function_does_not_hide_a_degradation(guarded):
     assert "+    weights = model.train(trial.seed)" in changed(result)[FILE]["diff"]
 
 
-@pytest.mark.parametrize("policy", [3, 0])
+@pytest.mark.parametrize("policy", [pytest.param(3, marks=pytest.mark.slow), 0])
 def test_a_renamed_function_needs_a_review_that_a_waiver_gives(guarded, policy):
     append(guarded, "pyproject.toml", f"inconclusive = {policy}\n")
     guarded.commit("policy")

@@ -210,6 +210,7 @@ def test_where_workers_are_not_confined_a_changed_layer_is_an_error_and_no_later
     assert not any("thrown away" in note for note in run["notes"])
 
 
+@pytest.mark.slow
 def test_a_layer_that_another_project_changed_is_named_and_built_anew(project, own_cache):
     project.gate()
     # those of other tests are there too

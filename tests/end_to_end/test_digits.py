@@ -1,8 +1,8 @@
 """Real faults of the reference model, gated on the embedded data set.
 
 The changes stand in ``faults.toml``. What each costs was measured without the gate (``experiments/faults.py``, figures in
-``docs/results/faults.json``), and the verdict that is expected follows from that figure. A gate that passes, one that
-fails and one that ends with an error run always; the rest with ``--slow``.
+``docs/results/faults.json``), and the verdict that is expected follows from that figure.
+All are slow: the small subject shows the same always, and CI gates the reference model itself.
 """
 
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.slow_cases import some_always
+pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).parents[2]
 CHANGES = {
@@ -21,7 +21,6 @@ CHANGES = {
 MEASURED = REPOSITORY / "docs" / "results" / "faults.json"
 
 LEAK = "test-set-leaked"  # its verdict follows from the ceiling, not from a degradation
-ALWAYS = {"learning-rate"}  # the small subject shows the same of the others always
 
 
 @pytest.fixture
@@ -61,7 +60,6 @@ def _allowed(facts):
     return {"pass": {"pass"}, "fail": {"fail"}, "not fail": {"pass", "inconclusive"}}.get(facts["expected"], ANY)
 
 
-@pytest.mark.slow
 def test_an_accuracy_of_one_from_a_leaked_test_set_is_implausible(reference):
     apply(reference, CHANGES[LEAK])
 
@@ -72,7 +70,7 @@ def test_an_accuracy_of_one_from_a_leaked_test_set_is_implausible(reference):
     assert "implausible" in top1["reason"]
 
 
-@pytest.mark.parametrize("name", some_always([name for name in CHANGES if name != LEAK], ALWAYS))
+@pytest.mark.parametrize("name", [name for name in CHANGES if name != LEAK])
 def test_the_verdict_follows_from_the_measured_degradation(reference, name):
     change = CHANGES[name]
     if not change.get("exact"):  # those few trials are made by fresh interpreters
@@ -89,7 +87,6 @@ def test_the_verdict_follows_from_the_measured_degradation(reference, name):
         assert {finding["method"] for finding in result.run["findings"]} == {"exact"}
 
 
-@pytest.mark.slow  # a gate of the small subject shows the same always
 def test_a_margin_that_digits_cannot_resolve_is_inconclusive(reference):
     preload_torch(reference)
     reference.edit("pyproject.toml", "top1_accuracy = 0.012", "top1_accuracy = 0.0005")
@@ -107,7 +104,6 @@ def test_a_margin_that_digits_cannot_resolve_is_inconclusive(reference):
     assert verdicts["top1_accuracy"] == "inconclusive"
 
 
-@pytest.mark.slow
 def test_a_loss_that_is_nan_is_an_error(reference):
     preload_torch(reference)
     reference.edit(

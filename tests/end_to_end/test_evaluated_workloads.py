@@ -126,6 +126,7 @@ def test_other_items_are_an_error_that_names_the_first(evaluated):
     assert "the baseline chooses from 1,500 items, the candidate from 1,499" in result.stdout
 
 
+@pytest.mark.slow
 def test_shards_score_the_same_as_one_machine(evaluated):
     evaluated.edit(
         "src/subject/engine.py", "first % 10 < 7", "first % 10 < 7 and first % 199"
@@ -142,6 +143,7 @@ def test_shards_score_the_same_as_one_machine(evaluated):
     assert (judged.returncode, json.loads(file.read_text())["findings"]) == (alone.status, alone.run["findings"])
 
 
+@pytest.mark.slow
 def test_a_shard_whose_evaluation_was_cut_goes_on_with_the_same_command(evaluated, tmp_path):
     evaluated.edit("src/subject/engine.py", "first % 10 < 7", "first % 10 < 7 and first % 199")
     alone = evaluated.gate("--only", "accuracy")

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from tests.end_to_end.settings import FORKED, ONE_LOOK
+from tests.slow_cases import some_always
 
 pytestmark = pytest.mark.settings(FORKED, ONE_LOOK)
 
@@ -26,14 +27,13 @@ EXACT_CHANGES = {
 }
 
 
-WITH_FRESH_WORKERS = {"nothing", "docstring"}
-
-
 @pytest.mark.parametrize(
     "change",
     [
-        pytest.param(change, marks=[pytest.mark.settings] if change in WITH_FRESH_WORKERS else [])
-        for change in EXACT_CHANGES
+        pytest.param("nothing", marks=pytest.mark.settings),
+        pytest.param("docstring", marks=[pytest.mark.settings, pytest.mark.slow]),
+        pytest.param("rename", marks=pytest.mark.slow),
+        "refactor",
     ],
 )
 def test_what_keeps_the_numerics_passes_exactly_on_two_seeds(project, change):
@@ -47,7 +47,7 @@ def test_what_keeps_the_numerics_passes_exactly_on_two_seeds(project, change):
     assert result.run["workloads"][0]["num_pairs"] == 2
 
 
-@pytest.mark.parametrize("place", ["data", "benchmarks/data"])
+@pytest.mark.parametrize("place", ["data", pytest.param("benchmarks/data", marks=pytest.mark.slow)])
 def test_a_workload_reads_what_is_shared_where_it_lies_in_the_project(project, place):
     project.write(".gitignore", "data/\n")
     project.write(f"{place}/name.txt", "clouds of the project")
@@ -100,7 +100,7 @@ def test_a_margin_finer_than_the_noise_is_inconclusive(project):
     assert (result.status, result.finding["verdict"]) == (3, "inconclusive")
 
 
-@pytest.mark.parametrize(("policy", "status"), [(0, 0), (1, 1)])
+@pytest.mark.parametrize(("policy", "status"), [(0, 0), pytest.param(1, 1, marks=pytest.mark.slow)])
 def test_policy_maps_inconclusive(project, policy, status):
     project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margin=0.0002")
     text = (project.root / "pyproject.toml").read_text()
@@ -115,7 +115,7 @@ def test_policy_maps_inconclusive(project, policy, status):
 @pytest.mark.parametrize(
     ("deviation", "status", "words"),
     [
-        pytest.param(0.1, 0, "it only warns: the estimate lies within the margin", id="calibrated-noise"),
+        pytest.param(0.1, 0, "it only warns: the estimate lies within the margin", id="calibrated-noise", marks=pytest.mark.slow),
         pytest.param(1e-7, 3, "is more than 3 times the calibrated", id="noise-beyond-the-calibrated"),
     ],
 )
@@ -172,7 +172,7 @@ def test_a_workload_that_raises_on_the_candidate_alone_is_its_error(project):
     [
         pytest.param("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "killed by SIGKILL", id="killed"),
         pytest.param("import time; time.sleep(3600)", "hung", id="hangs", marks=pytest.mark.slow),
-        pytest.param("return [float('nan')] * 3, None", "", id="nonsense"),
+        pytest.param("return [float('nan')] * 3, None", "", id="nonsense", marks=pytest.mark.slow),
     ],
 )
 def test_a_worker_that_dies_is_an_error_with_its_cause(project, body, cause):
@@ -227,7 +227,7 @@ def test_a_workload_that_the_baseline_cannot_run_is_new(project):
     ("digest", "words"),
     [
         pytest.param("{}", "empty", id="empty"),
-        pytest.param("{'weights': 1}", "ignores its seed", id="constant"),
+        pytest.param("{'weights': 1}", "ignores its seed", id="constant", marks=pytest.mark.slow),
     ],
 )
 def test_a_digest_that_proves_nothing_is_an_error(project, digest, words):
@@ -270,7 +270,7 @@ LAYOUTS = {
 
 
 @pytest.mark.settings(ONE_LOOK)
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", some_always(LAYOUTS, {"root-conftest"}))
 def test_the_baseline_never_imports_the_candidate(project, layout):
     folder, extra = LAYOUTS[layout]
     name = folder.removeprefix("src/").replace("/", ".")
@@ -299,6 +299,7 @@ def test_the_baseline_never_imports_the_candidate(project, layout):
     assert result.finding["baseline_mean"] > 0.7 > result.finding["candidate_mean"]
 
 
+@pytest.mark.slow
 @pytest.mark.settings(ONE_LOOK)
 def test_an_editable_install_in_the_callers_environment_changes_nothing(project):
     project.environ["PYTHONPATH"] = str(project.root / "src")
@@ -309,6 +310,7 @@ def test_an_editable_install_in_the_callers_environment_changes_nothing(project)
     assert (result.status, result.finding["verdict"]) == (1, "fail")
 
 
+@pytest.mark.slow
 def test_a_dependency_bump_alone_is_gated(project):
     text = (project.root / "pyproject.toml").read_text()
     with_constraints = text.replace(
@@ -395,6 +397,7 @@ SELECTIONS = [
 ]
 
 
+@pytest.mark.slow
 def test_what_is_not_selected_is_not_judged_though_the_candidate_lacks_it(project):
     project.write("benchmarks/test_other.py", WORKLOADS_OF_TWO)
     project.commit("two workloads")

@@ -82,7 +82,7 @@ def bring_path_file(project):
 @pytest.mark.parametrize(
     ("bring", "name"),
     [
-        pytest.param(bring_plugin, "the plugin help of pytest", id="plugin"),
+        pytest.param(bring_plugin, "the plugin help of pytest", id="plugin", marks=pytest.mark.slow),
         pytest.param(bring_path_file, "helping.pth", id="pth"),
     ],
 )

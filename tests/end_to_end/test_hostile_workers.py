@@ -40,7 +40,7 @@ def hostile(project):
 @pytest.mark.parametrize(
     ("statement", "cause"),
     [
-        pytest.param("os.write(EVENTS, b'\\xff no JSON\\n')", "broke its protocol", id="no-json"),
+        pytest.param("os.write(EVENTS, b'\\xff no JSON\\n')", "broke its protocol", id="no-json", marks=pytest.mark.slow),
         pytest.param(
             """os.write(EVENTS, json.dumps({"event": "finished", "outcome": "completed", "cause": "", "detail": [],"""
             """ "duration_s": 1, "peak_memory_bytes": 1, "threads": [], "values": {"top1_accuracy": 0.8}})"""
@@ -48,7 +48,7 @@ def hostile(project):
             "out of turn",
             id="forged-end",
         ),
-        pytest.param("os.kill(os.getpid(), 40)", "killed by signal 40", id="nameless-signal"),
+        pytest.param("os.kill(os.getpid(), 40)", "killed by signal 40", id="nameless-signal", marks=pytest.mark.slow),
     ],
 )
 def test_a_broken_protocol_is_an_error_of_the_candidate_alone(project, hostile, statement, cause):
@@ -86,6 +86,7 @@ def test_an_import_that_never_ends_is_an_error_of_the_candidate_as_soon_as_that_
     assert time.monotonic() - start < 300
 
 
+@pytest.mark.slow
 def test_the_budget_ends_a_trial_that_would_take_longer(project):
     project.edit(
         "src/subject/model.py",

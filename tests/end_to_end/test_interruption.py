@@ -78,7 +78,8 @@ def trials(journal):
 
 
 @pytest.mark.first
-@pytest.mark.parametrize("num_kills_planned", [2, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("num_kills_planned", [2, 30])
 def test_a_gate_that_is_killed_at_any_moment_resumes_to_the_same_end(slow_project, num_kills_planned, tmp_path):
     temporary = tmp_path / "temporary"
     temporary.mkdir()
@@ -113,18 +114,17 @@ def test_a_gate_that_is_killed_at_any_moment_resumes_to_the_same_end(slow_projec
     assert len(slow_project.git("worktree", "list").splitlines()) == 1
 
 
-INTERRUPTIONS = [
-    pytest.param(signal.SIGINT, 0.0, marks=pytest.mark.settings(FORKED)),  # before there are workers
-    pytest.param(signal.SIGTERM, 0.7, marks=pytest.mark.settings(FORKED)),
-    pytest.param(signal.SIGINT, 1.5),
-    pytest.param(signal.SIGTERM, 2.5),
-]
-MORE_INTERRUPTIONS = [(signal.SIGTERM, 0.0), (signal.SIGINT, 0.7), (signal.SIGTERM, 1.5), (signal.SIGINT, 2.5)]
+INTERRUPTIONS = [(signal.SIGTERM, 0.0), (signal.SIGINT, 0.7)]
+INTERRUPTIONS += [(number, moment) for moment in (1.5, 2.5) for number in (signal.SIGTERM, signal.SIGINT)]
 
 
 @pytest.mark.parametrize(
     ("number", "moment"),
-    [*INTERRUPTIONS, *(pytest.param(*interruption, marks=pytest.mark.slow) for interruption in MORE_INTERRUPTIONS)],
+    [
+        pytest.param(signal.SIGINT, 0.0, marks=[pytest.mark.settings(FORKED), pytest.mark.slow]),  # before there are workers
+        pytest.param(signal.SIGTERM, 0.7, marks=pytest.mark.settings(FORKED)),
+        *(pytest.param(*interruption, marks=pytest.mark.slow) for interruption in INTERRUPTIONS),
+    ],
 )
 def test_an_interrupted_gate_removes_its_worktrees_and_keeps_its_journal(slow_project, number, moment):
     shutil.rmtree(slow_project.root / ".mainstay")
@@ -143,6 +143,7 @@ def test_an_interrupted_gate_removes_its_worktrees_and_keeps_its_journal(slow_pr
     assert slow_project.gate("--resume").status == slow_project.undisturbed if runs(slow_project) else True
 
 
+@pytest.mark.slow
 @pytest.mark.settings(FORKED)
 def test_two_gates_at_once_do_not_disturb_each_other(slow_project):
     expected = trials(runs(slow_project)[0])
@@ -199,6 +200,7 @@ def test_gates_that_start_together_after_a_killed_one_go_on(project):
     assert len(project.git("worktree", "list").splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.settings(FORKED)
 def test_of_two_that_resume_one_run_one_goes_on_and_the_other_is_told(project):
     process = project.start_gate()

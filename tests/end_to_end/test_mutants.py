@@ -102,7 +102,7 @@ ALWAYS = {"always-passes", "skip-that-counts-as-pass", "margin-of-the-candidate"
 
 def run_suite(source: Path, cache: Path) -> int:
     """Run two tests of the suite, a pass and a fail, with a copy of the package."""
-    file, chosen = "end_to_end/test_gate.py", "exactly_on_two_seeds and rename or evaluation_code_alone"
+    file, chosen = "end_to_end/test_gate.py", "exactly_on_two_seeds and refactor or evaluation_code_alone"
     return run_tests(source, file, "-x", "-k", chosen, MAINSTAY_TESTS_CACHE=str(cache))
 
 

@@ -81,6 +81,7 @@ def finding(result, metric):
     return next(f for f in result.run["findings"] if f"{f['metric']['workload']}#{f['metric']['name']}" == metric)
 
 
+@pytest.mark.slow
 def test_a_clean_change_does_not_fail(timed_project):
     timed_project.edit("src/subject/model.py", "in plain Python", "by hand")
 

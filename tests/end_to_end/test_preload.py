@@ -74,7 +74,10 @@ def test_a_module_that_a_revision_does_not_have_is_named(project):
     assert "looked in: preload in [tool.mainstay]" in result.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "killed"])
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(signal.SIGINT, id="ctrl-c"), pytest.param(signal.SIGKILL, id="killed", marks=pytest.mark.slow)],
+)
 def test_nothing_runs_on_after_a_gate_that_was_stopped_and_it_can_be_resumed(project, scratch, number):
     project.edit("benchmarks/test_accuracy.py", "    weights = ", "    import time; time.sleep(0.5)\n    weights = ")
     project.commit("slow trials")

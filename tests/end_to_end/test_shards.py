@@ -334,6 +334,7 @@ def test_a_piece_twice_a_folder_without_pieces_and_settings_of_stored_results_ar
     assert "--margin is for stored results" in margin.stderr
 
 
+@pytest.mark.slow
 def test_pieces_up_to_a_look_are_judged_there_and_can_be_extended(made, judge, tmp_path):
     place = tmp_path / "some"
     made.run("trials", "--shard", "1/2", "--output", str(place), "--up-to", "3")
@@ -398,6 +399,7 @@ def test_what_is_no_shard_is_wrong_usage(made, shard):
     assert "is not a shard" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.settings(FORKED)
 def test_a_harmless_change_passes_exactly_on_the_first_two_pairs(project, tmp_path):
     project.edit("src/subject/evaluate.py", "first == second", "second == first")

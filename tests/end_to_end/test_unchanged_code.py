@@ -100,7 +100,7 @@ MEASURED = {
 }
 
 
-ALWAYS = {"docs-and-tests", "comment", "threads", "switched-off"}
+ALWAYS = {"docs-and-tests", "switched-off"}
 """Changes that are gated in every run of the suite; tests/commands/test_proof.py decides on all of them without a gate."""
 
 
@@ -131,6 +131,7 @@ def test_whatever_else_differs_is_measured_and_named_where_the_code_is_equal(pro
     assert why in notes[0] if why else not notes
 
 
+@pytest.mark.slow
 def test_a_baseline_that_wants_to_be_measured_is(project):
     edit_settings("trial_seconds = 300", "trial_seconds = 300\nproof = false")(project)
     project.commit("measure")
@@ -143,6 +144,7 @@ def test_a_baseline_that_wants_to_be_measured_is(project):
     assert (change["name"], change["effect"]) == ("proof", "the proof that assumes less holds")
 
 
+@pytest.mark.slow
 def test_a_version_that_comes_from_git_is_the_same_for_both_revisions(project):
     text = (project.root / "pyproject.toml").read_text()
     system = '[build-system]\nrequires = ["setuptools>=77", "setuptools-scm>=8"]\nbuild-backend = "setuptools.build_meta"\n\n'
@@ -167,7 +169,7 @@ LINKS = {
 }
 
 
-@pytest.mark.parametrize("name", LINKS)
+@pytest.mark.parametrize("name", some_always(LINKS, {"conftest"}))
 def test_what_a_link_among_the_workloads_leads_to_counts_and_is_listed(project, name):
     target, link, text, listed = LINKS[name]
     project.write(target, "[pytest]\n" if target.endswith("ini") else "")

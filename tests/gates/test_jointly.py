@@ -111,6 +111,7 @@ def test_the_interval_agrees_with_the_verdict_at_every_look(verdict):
     assert (low > 0.02) == (verdict is Verdict.FAIL)
 
 
+@pytest.mark.slow
 def test_clean_changes_and_losses_of_the_margin_keep_their_rates_over_the_looks():
     rng = np.random.default_rng(2026)
     ends, weights = block_ends(300, SHARES).tolist(), block_weights(SHARES).tolist()

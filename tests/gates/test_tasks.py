@@ -10,6 +10,7 @@ from mainstay.records.findings import Blame, Finding, Method, Verdict
 from mainstay.records.metrics import FRACTION, Direction, Kind, Metric, Tier
 from mainstay.records.scales import PLAIN_NUMBER
 from mainstay.stats.proportions import clopper_pearson_interval
+from tests.slow_cases import some_always
 
 
 def metric(name="t", *, margin=0.02, **more):
@@ -255,16 +256,17 @@ DESIGNS = {
     "few-flips": [(300, 0.005, 0.02)],
     "unequal-tasks": [(100, 0.1, 0.05), (300, 0.03, 0.03), (900, 0.01, 0.02)] * 2,
 }
+ALWAYS = {"one-task", "few-flips"}
 
 
-@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("design", some_always(DESIGNS, ALWAYS))
 def test_clean_changes_rarely_fail(design):
     statuses, _ = simulate(400, DESIGNS[design], 0.0, seed=11)
 
     assert upper_bound(int((statuses == 1).sum()), 400) <= 0.015
 
 
-@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("design", some_always(DESIGNS, ALWAYS))
 def test_a_degradation_of_twice_the_margin_rarely_passes(design):
     statuses, verdicts = simulate(300, DESIGNS[design], 2.0, seed=12)
 
@@ -272,7 +274,7 @@ def test_a_degradation_of_twice_the_margin_rarely_passes(design):
     assert (verdicts[:, 0] == Verdict.PASS).mean() <= 0.01  # the only task, or the mean
 
 
-@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("design", some_always(DESIGNS, ALWAYS))
 def test_a_degradation_of_the_margin_passes_at_most_at_the_edge(design):
     _, verdicts = simulate(300, DESIGNS[design], 1.0, seed=13)
 

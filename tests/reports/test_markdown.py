@@ -26,7 +26,7 @@ def test_verdict_next_steps_findings_and_changes_come_in_this_order_and_the_rest
     assert "error rate:" in folded
 
 
-@pytest.mark.parametrize("num_findings", [1, 9, 100, 500, 3000])
+@pytest.mark.parametrize("num_findings", [1, 9, 100, 500, pytest.param(3000, marks=pytest.mark.slow)])
 def test_size_is_bounded_whatever_the_number_of_metrics(many_findings, num_findings):
     text = render_markdown(many_findings(num_findings, 5))
 

@@ -1278,7 +1278,7 @@ def test_import_roots_of_a_wheel(tmp_path, names, roots):
             'requires = ["hatchling"]\nbuild-backend = "hatchling.build"',
             {"subject/__init__.py": ""},
             ("subject",),
-            id="hatchling-flat",
+            id="hatchling-flat", marks=pytest.mark.slow,
         ),
         pytest.param(
             'requires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"',
@@ -1308,6 +1308,7 @@ def test_the_usual_backends_and_layouts_build(tmp_path, cache, build_system, fil
     assert {"iniconfig", "pytest"} < set(subject.record.packages)
 
 
+@pytest.mark.slow
 @pytest.mark.package_index
 def test_a_project_with_only_setup_py_builds(tmp_path, cache):
     trees = {side: tmp_path / side / "tree" for side in Side}

@@ -169,8 +169,13 @@ def tasks_of_flips(rng, sizes, noise, degradation):
 
 @pytest.mark.parametrize(
     ("sizes", "noise"),
-    [((100, 300, 900), 0.06), ((100,) * 10, 0.06), ((60, 60), 0.002), ((40, 400), 0.02), ((300,) * 5, 0.0)],
-    ids=str,
+    [
+        pytest.param((100, 300, 900), 0.06, id="unequal"),
+        pytest.param((100,) * 10, 0.06, id="many", marks=pytest.mark.slow),
+        pytest.param((60, 60), 0.002, id="few-flips"),
+        pytest.param((40, 400), 0.02, id="very-unequal"),
+        pytest.param((300,) * 5, 0.0, id="no-flips", marks=pytest.mark.slow),
+    ],
 )
 def test_levels_of_the_mean_of_tasks_hold(sizes, noise):
     rng = np.random.default_rng(5)

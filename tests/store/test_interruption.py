@@ -88,8 +88,10 @@ def deliver(other_thread):
     previous = signal.set_wakeup_fd(writer)
 
     def send(number):
-        signal.pthread_kill(other_thread.ident, number)
-        os.read(reader, 1)
+        try:
+            signal.pthread_kill(other_thread.ident, number)
+        finally:  # the interrupt may be raised at once; a byte left here would answer for the next signal
+            os.read(reader, 1)
 
     yield send
     signal.set_wakeup_fd(previous)

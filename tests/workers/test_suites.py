@@ -81,7 +81,9 @@ IDS = {
 }
 
 
-@pytest.mark.parametrize("is_escaped", [True, False], ids=["escaped", "verbatim"])
+@pytest.mark.parametrize(
+    "is_escaped", [pytest.param(True, id="escaped", marks=pytest.mark.slow), pytest.param(False, id="verbatim")]
+)
 def test_ids_may_have_any_characters(gate_suite, is_escaped):
     option = "disable_test_id_escaping_and_forfeit_all_rights_to_community_support = true\n"
     ids = IDS if is_escaped else {name: text for name, text in IDS.items() if name != "surrogate"}
@@ -440,6 +442,7 @@ ASV_COMMON = """
 """
 
 
+@pytest.mark.slow
 def test_a_suite_of_asv_is_gated_where_the_settings_name_its_files(gate_suite):
     files = {
         "__init__.py": "",

@@ -261,7 +261,7 @@ filterwarnings =
 
 
 def test_names_of_a_conftest_above_the_workload_folder_are_unknown_and_the_cause_says_why(make_specs, write):
-    specs = make_specs("[pytest]\nstrict_markers = true\n")
+    specs = make_specs("[pytest]\naddopts = --strict-markers\n")
     write("def test_a(trial, of_all_tests): ...")
     write("@pytest.mark.of_all_tests\ndef test_b(trial): ...", name="test_b.py")
     advice = "each conftest.py in the workload folder, but none above it: move what workloads need into that folder"

@@ -103,6 +103,7 @@ def test_two_processes_train_what_one_trains(data_root, tmp_path, monkeypatch, t
     assert other_loss == pytest.approx(loss, rel=1e-6)  # handed on in float32
 
 
+@pytest.mark.slow
 def test_the_command_line_trains_in_two_processes(data_root, tmp_path):
     finished = subprocess.run(
         [sys.executable, *TORCHRUN, "-m", "mnist_reference", *TRAINING, "--output", str(tmp_path / "together")],

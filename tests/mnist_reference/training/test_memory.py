@@ -98,6 +98,7 @@ def test_other_errors_pass_through():
         within_memory(fail, lambda size: None, batch_size=8)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds the address space of a process")
 def test_memory_of_the_processor_is_bounded_too():
     finished = subprocess.run(
