@@ -28,7 +28,7 @@ KEEPS_ACCOUNT = os.path.exists(ACCOUNT)
 @pytest.fixture
 def specs(make_specs, tmp_path):
     """Workers of both sides, whose workloads may write down what they did in a folder."""
-    return make_specs("[pytest]\naddopts = --benchmark-disable --strict-markers\n", NOTES=str(tmp_path))
+    return make_specs("[pytest]\naddopts = --benchmark-disable\nstrict_markers = true\n", NOTES=str(tmp_path))
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ only if it makes the same steps except for rounding, which is checked on a few b
 the loop, to the model or to the optimiser has a larger effect than the rounding of float32, the fast code does not hide
 it: training then uses the plain loop.
 
-On one thread of a CPU, both ways call the same kernels on the same shapes in the same order and give the same bits. On
-several threads and on an accelerator, products are split differently, and their sums
+On one thread of a CPU, both ways call the same kernels on the same shapes in the same order and give weights and losses
+of the same bits. On several threads and on an accelerator, products are split differently, and their sums
 are rounded differently: see :data:`ROUNDING`.
 
 - :func:`faster`: make a faster way to train an epoch from the plain one; :func:`as_it_is` returns the plain one.
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import groupby
 from typing import NamedTuple
 
@@ -59,6 +60,18 @@ CACHE_LINE = 64
 LEAST_SHARED_OUT = 2**16
 """Number of weights of the first layer from which several threads share its products; for fewer, this would not pay."""
 
+SMALLEST_MEAN = 2.0**-100
+"""Size below which a mean of gradients is set to zero, in units of the gradient.
+
+If a gradient becomes zero for good, as for a pixel that is seldom inked, its mean decays by a tenth in every step, until
+it lies below the smallest normal number, 2 ** -126. Many processors take a hundred times as long for such numbers. Adam
+divides by at least 1e-8, so a mean of this size moves a weight by less than 1e-21 of the learning rate: no weight above
+1e-13 of it changes in float32.
+"""
+
+NUM_UNTIL_SMALL = 128
+"""Steps between two searches for such means; from 2 ** -100 to 2 ** -126, a mean decays in 171 steps."""
+
 NUM_WARM = 3
 """Number of launches of a step before it is captured as a CUDA graph, during which libraries allocate their state."""
 
@@ -77,12 +90,13 @@ try:  # not part of torch's documented interface; looking up an overload takes a
     fill_relu_slopes = torch.ops.aten.threshold_backward.grad_input
     fill_logit_slopes = torch._log_softmax_backward_data
     step_by_adam = torch._fused_adam_
+    drop_small = torch.ops.aten.hardshrink.out
 except AttributeError:
     HAS_KERNELS = False
 else:
     HAS_KERNELS = True  # if one is missing, the plain way is used
 
-try:  # oneDNN shares such small products among threads more evenly than MKL, and uses AVX-512 on every processor
+try:  # oneDNN uses AVX-512 on every processor and shares such small products among threads more evenly than MKL elsewhere
     shared_product = torch.ops.mkldnn._linear_pointwise.default
 except AttributeError:
     HAS_SHARED_PRODUCT = False  # PyTorch was built without oneDNN
@@ -211,9 +225,11 @@ class _AdamState(NamedTuple):
 def _moved_alike(start: Tensor, end: Tensor, other: Tensor) -> bool:
     """Whether a moment moved from the start to two ends that are equal except for rounding.
 
-    A moment takes up a gradient or its square, so this compares gradients. The moment itself is rounded, too.
+    A moment takes up a gradient or its square, so this compares gradients. The moment itself is rounded, too, and may be
+    set to zero if it is small.
     """
     allowed = ROUNDING * (end - start).norm() + MAX_UPDATE_ERROR * UNIT_ROUNDOFF * end.norm()
+    allowed += SMALLEST_MEAN * math.sqrt(end.numel())
     return bool((other - end).norm() <= allowed)
 
 
@@ -302,11 +318,21 @@ class Steps:
         is_aligned = batches[0].numel() * self._images.shape[1] * losses.element_size() % CACHE_LINE == 0
         at_once = max(1, NUM_LOOKED_UP // batches[0].numel()) if is_aligned else 1
         left = iter(rates)
+        num_until_small = 0
         for some, their_losses in zip(batches.split(at_once), losses.split(at_once), strict=True):
+            if num_until_small <= 0:
+                self._drop_small_means()
+                num_until_small = NUM_UNTIL_SMALL
+            num_until_small -= len(some)
             examples = self._examples_for(some.shape)
             examples.look_up(self._images, self._labels, some)
             for batch, loss, rate in zip(examples.batches, their_losses, left, strict=False):
                 self._step(buffers, batch, rate, loss)
+
+    def _drop_small_means(self) -> None:
+        """Set to zero the means that affect no weight any more."""
+        for mean in self._optimizer.means:
+            drop_small(mean, SMALLEST_MEAN, out=mean)
 
     def _replay(self, size: int, batches: Tensor, rates: Sequence[float], losses: Tensor) -> None:
         """One step for each batch by a CUDA graph, which also looks up the examples, with one rate for all steps."""
@@ -458,7 +484,14 @@ class _Buffers:
 def _can_be_shared_out(weights: Tensor) -> bool:
     """Whether several threads share the products of a layer, which then have other bits than those of the plain way."""
     is_large = weights.device.type == "cpu" and weights.numel() >= LEAST_SHARED_OUT
-    return is_large and HAS_SHARED_PRODUCT and torch.get_num_threads() > 1
+    return is_large and HAS_SHARED_PRODUCT and torch.get_num_threads() > 1 and not is_made_for_mkl()
+
+
+@cache
+def is_made_for_mkl() -> bool:
+    """Whether the processor is Intel's: MKL has its fastest kernels for those, and oneDNN takes a third longer there."""
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return torch.backends.mkl.is_available() and "Intel" in str(capabilities.get("cpu_name"))
 
 
 def captured(step: Callable[[], None], state: Sequence[Tensor]) -> Callable[[], None]:

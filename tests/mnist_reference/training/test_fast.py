@@ -125,8 +125,38 @@ def test_the_article_s_model_on_images_has_the_bits_of_the_plain_loop_on_one_thr
     assert same_bits(model.parameters(), other.parameters())
 
 
+def test_means_of_gradients_that_stay_zero_become_zero_and_no_weight_changes_by_it():
+    inked_once = random_split(SMALL, 32, seed=0)
+    inked_once.images[1:, 0] = 0
+    model, its_optimizer, plain = plain_way(SMALL, inked_once, seed=0)
+    other, optimizer, _ = plain_way(SMALL, inked_once, seed=0)
+    batches = [torch.arange(4), *torch.arange(4, 32).split(4) * 150]
+    rates = [1e-3] * len(batches)
+
+    losses = Steps(optimizer, inked_once).run(batches, rates)
+
+    assert torch.equal(losses, plain(batches, rates))
+    assert same_bits(model.parameters(), other.parameters())
+    smallest_normal = torch.finfo(torch.float32).tiny
+    assert 0 < its_optimizer.means[0][:, 0].abs().max() < smallest_normal
+    assert all(bool(((mean == 0) | (mean.abs() >= smallest_normal)).all()) for mean in optimizer.means)
+
+
+def test_small_means_make_no_other_step():
+    split = random_split(SMALL, 8, seed=0)
+    _, optimizer, plain = plain_way(SMALL, split, seed=0)
+    for mean in optimizer.means:
+        mean.fill_(fast.SMALLEST_MEAN / 2)
+
+    assert agrees(plain, Steps(optimizer, split), batches_of(split, 4, seed=0), RATES)
+
+
+@pytest.mark.parametrize("is_made_for_mkl", [True, False], ids=["intel", "other-processor"])
 @pytest.mark.parametrize("num_threads", [1, 2, 3, 4])
-def test_the_article_s_model_on_images_makes_the_steps_of_the_plain_loop(num_threads, restored_threads):
+def test_the_article_s_model_on_images_makes_the_steps_of_the_plain_loop(
+    num_threads, is_made_for_mkl, restored_threads, monkeypatch
+):
+    monkeypatch.setattr(fast, "is_made_for_mkl", lambda: is_made_for_mkl)
     torch.set_num_threads(num_threads)
     split, _, optimizer, plain = article_on_images(1500)
 
