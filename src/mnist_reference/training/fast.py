@@ -64,7 +64,7 @@ SMALLEST_MEAN = 2.0**-100
 """Size below which a mean of gradients is set to zero, in units of the gradient.
 
 If a gradient becomes zero for good, as for a pixel that is seldom inked, its mean decays by a tenth in every step, until
-it lies below the smallest normal number, 2 ** -126. Many processors take a hundred times as long for such numbers. Adam
+it lies below the smallest normal number, 2 ** -126. Many processors calculate far more slowly with such numbers. Adam
 divides by at least 1e-8, so a mean of this size moves a weight by less than 1e-21 of the learning rate: no weight above
 1e-13 of it changes in float32.
 """
@@ -489,7 +489,7 @@ def _can_be_shared_out(weights: Tensor) -> bool:
 
 @cache
 def is_made_for_mkl() -> bool:
-    """Whether the processor is Intel's: MKL has its fastest kernels for those, and oneDNN takes a third longer there."""
+    """Whether the processor is Intel's, on which MKL computes such products faster than oneDNN."""
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return torch.backends.mkl.is_available() and "Intel" in str(capabilities.get("cpu_name"))
 
