@@ -27,10 +27,12 @@ def run(
     level=0.9,
     machine="A",
     metric=METRIC,
+    seeds=(),
 ):
     kept = KeptMetric(
-        metric=metric, verdict=Verdict.PASS, method=method, degradations=tuple(degradations), candidate_mean=level
-    )
+        metric=metric, verdict=Verdict.PASS, method=method, degradations=tuple(degradations), seeds=tuple(seeds),
+        candidate_mean=level,
+    )  # fmt: skip
     return KeptRun(
         id=f"r{number}", created="2027-01-31T00:00:00+00:00", kind=kind, verdict=Verdict.PASS,
         baseline=commit(number - 1 if before is None else before), candidate=commit(number), machine=machine,
@@ -230,6 +232,61 @@ def test_the_further_pairs_of_a_longer_rerun_count():
     (expected,) = metric_trends([run(1, pairs)])
 
     assert increments(trend) == increments(expected)
+
+
+def test_a_rerun_with_the_same_seeds_counts_once_though_training_is_nondeterministic():
+    others = [run(i, noise(i), seeds=range(8)) for i in range(1, 31)]
+    first, again = run(31, noise(31, mean=0.3), seeds=range(8)), run(31, noise(32, mean=-9.0), seeds=range(8))
+
+    (once,), (twice,) = metric_trends([*others, first]), metric_trends([*others, first, again, again])
+    (reverse,) = metric_trends([*others, again, first])
+
+    assert twice == once
+    assert reverse.points[-1].first_look == pytest.approx(np.mean(again.metrics[0].degradations[:5]))
+
+
+def test_a_rerun_adds_only_the_pairs_of_seeds_that_were_not_recorded_before():
+    first, again = noise(1), noise(2, size=12)
+
+    (trend,) = metric_trends([run(1, first[:3], seeds=range(3)), run(1, again, seeds=range(12))])
+    (expected,) = metric_trends([run(1, [*first[:3], *again[3:]], seeds=range(12))])
+
+    assert increments(trend) == increments(expected)
+
+
+def test_equal_results_of_other_seeds_count():
+    pairs = [0.2, 0.0, 0.0, 0.1, 0.0]
+
+    (trend,) = metric_trends([run(1, pairs, seeds=range(5)), run(1, pairs, seeds=range(5, 10)), run(2, pairs)])
+    (expected,) = metric_trends([run(1, [*pairs, *pairs]), run(2, pairs)])
+
+    assert increments(trend) == increments(expected)
+
+
+def test_a_rerun_of_an_anchor_with_the_same_seeds_is_no_further_evidence():
+    gates = [run(i, noise(i)) for i in range(1, 21)]
+    first, again, fresh = (
+        run(20, noise(number, mean=1.0, size=20), before=0, kind=RunKind.ANCHOR, seeds=seeds)
+        for number, seeds in ((1, range(20)), (2, range(20)), (3, range(20, 40)))
+    )
+
+    (once,), (repeated,) = metric_trends([*gates, first]), metric_trends([*gates, first, again])
+    (both,) = metric_trends([*gates, first, fresh])
+
+    assert repeated.anchors == once.anchors
+    pairs = [*first.metrics[0].degradations, *fresh.metrics[0].degradations]
+    assert both.anchors[0].estimate == pytest.approx(np.mean(pairs))
+
+
+def test_reruns_with_the_same_seeds_are_no_change_of_level():
+    gates = [run(i, noise(i), level=0.9 + 0.001 * (i % 3), seeds=range(8)) for i in range(1, 41)]
+    unlucky = [run(40, noise(i), level=0.5, seeds=range(8)) for i in range(41, 61)]
+    elsewhere = run(40, noise(61), level=0.5, seeds=range(8), machine="B")
+
+    (once,), (again,) = metric_trends([*gates, elsewhere]), metric_trends([*gates, *unlucky, elsewhere])
+
+    assert again.levels == once.levels
+    assert [len(series.values) for series in again.levels] == [40, 1]
 
 
 def test_two_anchors_of_a_commit_are_tested_once():

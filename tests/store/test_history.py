@@ -57,6 +57,9 @@ KEPT = KeptRun(
 )
 
 
+WITH_A_SEED_TOO_FEW = json.loads(kept_to_json(KEPT))["metrics"][0] | {"seeds": [1, 2, 3, 4]}
+
+
 def make_run(**changes) -> Run:
     environments = tuple(
         Environment(side=side, python="3.11", packages={}, packages_digest="abc", wheel_digest="w") for side in Side
@@ -99,8 +102,14 @@ def keep(run: Run, kind: RunKind = RunKind.MAIN, *, between: Collection[KeptRun]
     return kept_run(run, kind, run_digest="def", dates=known, between=between, now=NOW, where="run.json")
 
 
-def test_a_valid_run_is_kept_with_the_degradation_of_every_pair():
-    assert keep(make_run()) == KEPT
+def test_a_valid_run_is_kept_with_the_degradation_and_the_seed_of_every_pair():
+    assert keep(make_run()) == replace(KEPT, metrics=(replace(KEPT.metrics[0], seeds=(1, 2, 3, 4, 5)),))
+
+
+def test_no_seed_is_kept_of_a_time_which_it_does_not_repeat():
+    timed = replace(METRIC, kind=Kind.PERFORMANCE, direction=Direction.LOWER)
+
+    assert keep(with_finding(metric=timed)).metrics == (replace(KEPT.metrics[0], metric=timed),)
 
 
 def with_finding(**changes):
@@ -165,7 +174,7 @@ finite = st.floats(allow_nan=False, allow_infinity=False, width=32)
 
 @given(st.lists(finite, max_size=20), st.text(max_size=40), st.sampled_from(list(RunKind)))
 def test_writing_and_reading_gives_the_same(degradations, subject, kind):
-    metric = replace(KEPT.metrics[0], degradations=tuple(degradations))
+    metric = replace(KEPT.metrics[0], degradations=tuple(degradations), seeds=tuple(range(len(degradations))))
     run = replace(KEPT, metrics=(metric,), kind=kind, candidate=replace(KEPT.candidate, subject=subject))
 
     assert kept_from_json(kept_to_json(run), where="x") == run
@@ -198,6 +207,7 @@ def test_a_field_that_a_later_mainstay_added_is_ignored():
         pytest.param({"created": "2027-01-31T10:00:00"}, "not a time in UTC", id="no-zone"),
         pytest.param({"verdict": "fine"}, "fine", id="unknown-verdict"),
         pytest.param({"metrics": None}, "None", id="no-metrics"),
+        pytest.param({"metrics": [WITH_A_SEED_TOO_FEW]}, "5 pairs and 4 seeds", id="a-seed-too-few"),
         pytest.param({"candidate": {"commit": "--all", "subject": ""}}, "full hash", id="option-for-commit"),
     ],
 )

@@ -121,11 +121,23 @@ def _add_anchor(step: _Step, run: KeptRun, metric: KeptMetric) -> None:
 
 
 def _pooled(first: KeptMetric, again: KeptMetric) -> KeptMetric:
-    """Results of two gates of the same commits; a rerun that repeats the same trials adds only its further pairs."""
+    """Results of two gates of the same commits; a rerun that repeats the same trials adds only its further pairs.
+
+    With the same seed, nondeterministic training gives another value that is not independent of the first. The value
+    recorded first counts, whatever it is. Without seeds, only equal values show that the trials are the same.
+    """
+    if first.seeds and again.seeds:
+        known = frozenset(first.seeds)
+        further = [pair for pair in zip(again.seeds, again.degradations, strict=True) if pair[0] not in known]
+        return replace(
+            first,
+            seeds=(*first.seeds, *(seed for seed, _ in further)),
+            degradations=(*first.degradations, *(degradation for _, degradation in further)),
+        )
     num_common = min(len(first.degradations), len(again.degradations))
     if first.degradations[:num_common] == again.degradations[:num_common]:
         return max(first, again, key=lambda kept: len(kept.degradations))
-    return replace(first, degradations=(*first.degradations, *again.degradations))
+    return replace(first, seeds=(), degradations=(*first.degradations, *again.degradations))
 
 
 def _anchors(steps: Sequence[_Step], *, level: float) -> Iterable[Anchor]:
@@ -216,10 +228,15 @@ def _references(steps: Sequence[_Step]) -> list[int]:
 
 
 def _levels(kept: Iterable[tuple[KeptRun, KeptMetric]]) -> list[LevelSeries]:
-    """Values of the candidates by machine and packages, with their changes."""
+    """Values of the candidates by machine and packages, with their changes; of reruns that share a seed, the first."""
     series: dict[tuple[str, str], list[tuple[KeptCommit, float, float]]] = {}
+    known: dict[tuple[str, str, str], set[int]] = {}
     for run, metric in kept:
         if metric.candidate_mean is not None and not metric.metric.scale.complaint(metric.candidate_mean):
+            seeds = known.setdefault((run.machine, run.packages_digest, run.candidate.commit), set())
+            if not seeds.isdisjoint(metric.seeds):
+                continue
+            seeds.update(metric.seeds)
             num_pairs = max(len(metric.degradations), 1)
             value = max(-_LARGEST_LEVEL, min(_LARGEST_LEVEL, metric.metric.level(metric.candidate_mean)))
             series.setdefault((run.machine, run.packages_digest), []).append(

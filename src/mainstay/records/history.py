@@ -64,6 +64,8 @@ class KeptMetric:
         method: Method that the judgement rests on.
         degradations: Degradation of every pair in the order measured, positive if the candidate is worse, on the scale
             of the margin; empty if nothing was measured because the revisions were proved equal.
+        seeds: Seed of every pair of an accuracy, by which a rerun is recognised; empty for any other metric, which a
+            seed does not repeat, and in runs that were stored without seeds.
         baseline_mean: Mean value of the baseline; ``None`` without values.
         candidate_mean: Mean value of the candidate.
     """
@@ -72,6 +74,7 @@ class KeptMetric:
     verdict: Verdict
     method: Method
     degradations: tuple[float, ...] = ()
+    seeds: tuple[int, ...] = ()
     baseline_mean: float | None = None
     candidate_mean: float | None = None
 
@@ -79,6 +82,8 @@ class KeptMetric:
         numbers = (*self.degradations, self.baseline_mean or 0.0, self.candidate_mean or 0.0)
         if not all(map(math.isfinite, numbers)):
             raise ValueError(f"{self.metric.id} has a value that is not a finite number")
+        if self.seeds and len(self.seeds) != len(self.degradations):
+            raise ValueError(f"{self.metric.id} has {len(self.degradations)} pairs and {len(self.seeds)} seeds")
 
     @property
     def is_proved_equal(self) -> bool:

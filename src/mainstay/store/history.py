@@ -26,6 +26,7 @@ from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from mainstay.records.errors import SchemaError, UsageError
+from mainstay.records.executions import TRAINED, part_of
 from mainstay.records.findings import Finding, Method, Verdict
 from mainstay.records.history import (
     HISTORY_VERSION,
@@ -168,6 +169,7 @@ def kept_metric(finding: Finding) -> KeptMetric:
         verdict=finding.verdict,
         method=finding.method,
         degradations=tuple(_rounded(value) for value in finding.degradations),
+        seeds=finding.seeds if part_of(finding.metric.kind) == TRAINED.part else (),
         baseline_mean=_finite(finding.baseline_mean),
         candidate_mean=_finite(finding.candidate_mean),
     )
