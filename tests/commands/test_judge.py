@@ -518,6 +518,8 @@ def test_a_pickle_in_parquet_s_clothes_and_a_formula_in_csv_are_refused(judge, t
     [
         pytest.param((), "no margin for quiz", id="no-margin"),
         pytest.param(("--margin", "2"), "the margin of quiz is 2", id="margin-in-percent"),
+        pytest.param(("--margin", "0.02", "--task-margin", "quiz=1"), "the margin of quiz is 1", id="task-in-points"),
+        pytest.param(("--margin", "0.02", "--task-margin", "macro=2"), "the margin of macro is 2", id="mean-in-points"),
         pytest.param(("--margin", "0"), "--margin", id="margin-of-nought"),
         pytest.param(("--margin", "0.02", "--task-margin", "quiz"), "TASK=MARGIN", id="no-pair"),
         pytest.param(("--margin", "0.02", "--task-margin", "quzi=0.1"), "no task is called 'quzi'", id="slip"),
@@ -531,6 +533,42 @@ def test_wrong_usage_is_told_and_nothing_is_judged(judge, tmp_path, options, sai
 
     assert (status, run) == (2, None)
     assert said in printed
+
+
+@pytest.mark.parametrize(
+    ("settings", "options"),
+    [
+        pytest.param("margin = 0.02\nmargins = { macro = 2 }", (), id="configured-for-the-mean"),
+        pytest.param("margin = 2\nmargins = { first = 0.02, second = 0.02 }", (), id="configured-for-all"),
+        pytest.param("margins = { first = 0.02, second = 0.02 }", ("--margin", 2), id="option-for-all"),
+        pytest.param("margin = 0.02", ("--task-margin", "macro=2"), id="option-for-the-mean"),
+    ],
+)
+def test_a_margin_of_the_mean_of_tasks_meant_in_percent_is_wrong_usage(judge, tmp_path, settings, options):
+    (tmp_path / "pyproject.toml").write_text(f"[tool.mainstay.evaluation]\n{settings}\n")
+    both = [rows(scores, task="first") + rows(scores, task="second") for scores in answers(300, lost=1)]
+
+    status, printed, run = judge(*sides(tmp_path, *both), *options)
+
+    assert (status, run) == (2, None)
+    assert "the margin of macro is 2" in printed
+    assert "give 0.02 for 2 points" in printed
+
+
+def test_a_margin_above_one_is_right_for_scores_that_are_no_fractions(judge, tmp_path):
+    before = [number % 11 for number in range(400)]
+    low = rows([0, 1] * 200, task="only one side has it")
+
+    status, printed, run = judge(
+        *sides(tmp_path, rows(before) + low, rows(before)),
+        *("--margin", 2, "--task-margin", "macro=2", "--range", "0:10"),
+    )
+
+    assert status == 1, printed
+    assert {finding.metric.name: (finding.verdict, finding.metric.margin) for finding in run.findings} == {
+        "quiz": (Verdict.PASS, 2.0),
+        "only one side has it": (Verdict.MISSING, 2.0),
+    }
 
 
 def test_files_that_are_not_there_and_filters_that_must_be_chosen_are_usage(judge, tmp_path):

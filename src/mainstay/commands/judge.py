@@ -111,7 +111,7 @@ def judge(folder: Path, baseline: Path, candidate: Path, options: JudgeOptions) 
     _check_filter(sides, options)
     findings, design = judge_tasks(
         samples,
-        macro_margin=_margin(MACRO, settings),
+        macro_margin=_macro_margin(samples, settings),
         alpha=configuration.alpha,
         margin_level=configuration.margin_level,
         macro_tier=settings.tiers.get(MACRO),
@@ -191,7 +191,9 @@ def _samples(
 ) -> tuple[list[TaskSamples], Mapping[str, PairedTask]]:
     """All tasks in the order of the baseline, then those that only the candidate has; and the items of both sides."""
     tasks = {side: list(dict.fromkeys(item.task for item in scores.items)) for side, scores in sides.items()}
-    ranges = {**dict.fromkeys(tasks[Side.BASELINE], options.score_range), **settings.ranges}
+    names = list(dict.fromkeys((*tasks[Side.BASELINE], *tasks[Side.CANDIDATE])))
+    given = dict.fromkeys(names, options.score_range) if options.score_range else {}
+    ranges = {**given, **settings.ranges}
     refused: dict[str, ItemsError] = {}
     try:
         paired = {
@@ -199,7 +201,7 @@ def _samples(
             for task in pair_scores(
                 sides[Side.BASELINE],
                 sides[Side.CANDIDATE],
-                ranges={name: ends for name, ends in ranges.items() if ends is not None},
+                ranges=ranges,
                 prompt_changed=options.prompt_changed,
                 on_refused=lambda error: refused.update({error.task: error}),
             )
@@ -211,17 +213,17 @@ def _samples(
             str(error), looked_in=named, next_step="export the results again, each item of a task once per repeat"
         ) from error
     samples = []
-    for name in dict.fromkeys((*tasks[Side.BASELINE], *tasks[Side.CANDIDATE])):
+    for name in names:
         tier = settings.tiers.get(name)
         if task := paired.get(name):
             is_share = task.score_range == (0.0, 1.0)
             metric = _metric(name, settings, is_share=is_share, direction=task.direction)
             samples.append(paired_samples(task, metric, tier=tier))
         elif name in tasks[Side.BASELINE]:
-            metric = _metric_of(name, sides[Side.BASELINE], settings)
+            metric = _metric_of(name, sides[Side.BASELINE], settings, ranges)
             samples.append(preset_samples(metric, refused=_with_advice(refused.get(name)), tier=tier))
         else:
-            metric = _metric_of(name, sides[Side.CANDIDATE], settings)
+            metric = _metric_of(name, sides[Side.CANDIDATE], settings, ranges)
             samples.append(preset_samples(metric, lacking=Side.BASELINE, tier=tier))
     return samples, paired
 
@@ -229,11 +231,8 @@ def _samples(
 def _metric(name: str, settings: EvaluationSettings, *, is_share: bool, direction: Direction) -> Metric:
     """A task as a metric; a margin impossible for a share is refused."""
     margin = _margin(name, settings)
-    if is_share and margin >= LARGEST_MARGIN:
-        raise UsageError(
-            f"the margin of {name} is {margin:g}, which is {100 * margin:g} points of 100",
-            next_step=f"give {margin / 100:g} for {margin:g} points",
-        )
+    if is_share:
+        _refuse_points(name, margin)
     return Metric(
         workload=STORED,
         name=name,
@@ -244,6 +243,27 @@ def _metric(name: str, settings: EvaluationSettings, *, is_share: bool, directio
     )
 
 
+def _macro_margin(samples: Sequence[TaskSamples], settings: EvaluationSettings) -> float:
+    """The margin of the mean of the tasks, which is a share; an impossible one is refused if the mean is judged.
+
+    One that was given for the mean itself is refused beside a single task, too, if that is a share.
+    """
+    margin = _margin(MACRO, settings)
+    is_judged = sum(each.is_in_macro for each in samples) > 1
+    if is_judged or (MACRO in settings.margins and any(each.metric.unit == FRACTION for each in samples)):
+        _refuse_points(MACRO, margin)
+    return margin
+
+
+def _refuse_points(name: str, margin: float) -> None:
+    """Refuse a margin that is impossible for a share, such as one in points of 100."""
+    if margin >= LARGEST_MARGIN:
+        raise UsageError(
+            f"the margin of {name} is {margin:g}, which is {100 * margin:g} points of 100",
+            next_step=f"give {margin / 100:g} for {margin:g} points",
+        )
+
+
 def _with_advice(refused: ItemsError | None) -> ItemsError | None:
     """An error, with the option that lets different prompts pass."""
     if refused is None or "another prompt" not in str(refused):
@@ -252,9 +272,11 @@ def _with_advice(refused: ItemsError | None) -> ItemsError | None:
     return ItemsError(advice, task=refused.task, side=refused.side)
 
 
-def _metric_of(name: str, scores: Scores, settings: EvaluationSettings) -> Metric:
+def _metric_of(
+    name: str, scores: Scores, settings: EvaluationSettings, ranges: Mapping[str, tuple[float, float]]
+) -> Metric:
     """The metric of a task that only one side has."""
-    low, high = settings.ranges.get(name, (0.0, 1.0))
+    low, high = ranges.get(name, (0.0, 1.0))
     values = [item.score for item in scores.items if item.task == name and item.score is not None]
     is_share = (low, high) == (0.0, 1.0) and all(0 <= value <= 1 for value in values)
     return _metric(name, settings, is_share=is_share, direction=scores.directions.get(name, Direction.HIGHER))
