@@ -780,10 +780,11 @@ def test_a_layer_that_another_gate_gives_up_is_built(shelf, trees, of_another_ga
     assert (layer / "tool.py").exists()
 
 
-def test_a_package_of_an_index_that_the_project_names_is_installed(shelf, trees, tmp_path):
-    private = tmp_path / "private"
-    publish(private, "ours", "1.0")
-    settings = f'[[tool.uv.index]]\nname = "private"\nurl = "{private.as_uri()}"\nexplicit = true\n'
+@pytest.mark.parametrize("form", ["simple", "flat"])
+def test_a_package_of_an_index_that_the_project_names_is_installed(shelf, trees, tmp_path, form):
+    private = tmp_path / "private" / ("ours" if form == "flat" else "")
+    publish(tmp_path / "private", "ours", "1.0")
+    settings = f'[[tool.uv.index]]\nname = "private"\nurl = "{private.as_uri()}"\nexplicit = true\nformat = "{form}"\n'
     source = '[tool.uv.sources]\nours = { index = "private" }\n'
     write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(dependencies=["ours"]) + settings + source})
 
@@ -834,11 +835,13 @@ def test_other_settings_of_an_installation_are_other_dependencies(shelf, trees, 
     assert candidate != baseline
 
 
-@pytest.mark.parametrize("place", ["find-links", "index", "environment"])
+@pytest.mark.parametrize("place", ["find-links", "index", "flat-index", "environment"])
 def test_a_package_that_the_tree_serves_counts_by_its_content(shelf, trees, monkeypatch, place):
     settings = {
         "find-links": '[tool.uv]\nfind-links = ["vendor/vendored"]\n',
         "index": '[[tool.uv.index]]\nname = "own"\nurl = "./vendor"\n',
+        "flat-index": '[[tool.uv.index]]\nname = "own"\nurl = "./vendor/vendored"\nformat = "flat"\nexplicit = true\n'
+        '[tool.uv.sources]\nvendored = { index = "own" }\n',
         "environment": "",
     }
     if place == "environment":
@@ -857,8 +860,10 @@ def test_a_package_that_the_tree_serves_counts_by_its_content(shelf, trees, monk
     assert texts == ["A = 1\n", "A = 2\n"]
 
 
-def test_settings_of_the_project_and_passwords_are_no_settings_of_an_installation(shelf, trees):
-    index = '[[tool.uv.index]]\nname = "own"\nurl = "https://me:{}@example.invalid/simple"\nexplicit = true\n'
+@pytest.mark.parametrize("form", ["simple", "flat"])
+def test_settings_of_the_project_and_passwords_are_no_settings_of_an_installation(shelf, trees, form):
+    index = f'[[tool.uv.index]]\nname = "own"\nexplicit = true\nformat = "{form}"\n'
+    index += 'url = "https://me:{}@example.invalid/simple"\n'
     for tree, password, more in zip(
         trees.values(), ("one", "two"), ("", '[tool.uv]\ndev-dependencies = ["ruff"]\n'), strict=True
     ):
@@ -887,18 +892,25 @@ def test_a_revision_is_blamed_for_its_own_settings_of_an_installation(shelf, tre
 # --- networks ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("given", ["address", "variables", "netrc", "pyproject"])
+@pytest.mark.parametrize(
+    ("form", "given"),
+    [
+        *(pytest.param("simple", given, id=given) for given in ("address", "variables", "netrc", "pyproject")),
+        *(pytest.param("flat", given, id=f"flat-{given}") for given in ("address", "variables", "netrc", "pyproject")),
+    ],
+)
 def test_the_password_of_a_private_index_is_used_and_written_nowhere(
-    shelf, trees, cache, serve, tmp_path, monkeypatch, given
+    shelf, trees, cache, serve, tmp_path, monkeypatch, form, given
 ):
     private = tmp_path / "private"
     publish(private, "ours", "1.0")
     index = serve(private)
-    address = f"http://{f'me:{PASSWORD}@' if given == 'pyproject' else ''}{index.place}/simple"
-    settings = f'[[tool.uv.index]]\nname = "ours"\nurl = "{address}"\n'
+    place = f"{index.place}/simple{'/ours/' if form == 'flat' else ''}"
+    address = f"http://{f'me:{PASSWORD}@' if given == 'pyproject' else ''}{place}"
+    settings = f'[[tool.uv.index]]\nname = "ours"\nurl = "{address}"\nformat = "{form}"\n'
     if given == "address":
         settings = ""
-        monkeypatch.setenv("UV_INDEX", f"http://me:{PASSWORD}@{index.place}/simple")
+        monkeypatch.setenv("UV_FIND_LINKS" if form == "flat" else "UV_INDEX", f"http://me:{PASSWORD}@{place}")
     elif given == "variables":
         monkeypatch.setenv("UV_INDEX_OURS_USERNAME", "me")
         monkeypatch.setenv("UV_INDEX_OURS_PASSWORD", PASSWORD)

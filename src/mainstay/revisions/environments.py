@@ -401,7 +401,10 @@ def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configurat
         draft.touch(mode=0o600)  # a pin by URL may hold a password
         draft.write_text(json.dumps({side: pins._asdict() for side, pins in found.items()}), encoding="utf-8")
         draft.replace(file)
-    indexes = {side: (*map(without_credentials, _indexes(requests[side].project)), *settings) for side in Side}
+    indexes = {
+        side: (*(without_credentials(entry["url"]) for entry in _indexes(requests[side].project)), *settings)
+        for side in Side
+    }
     return {
         side: Resolution(
             side=side,
@@ -420,20 +423,24 @@ def _choosing_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def named_indexes(tree: Path, side: Side) -> tuple[str, ...]:
-    """Addresses of the package indexes that a pyproject.toml names, as they stand there.
+def index_options(tree: Path, side: Side) -> list[str]:
+    """Options of uv for the package indexes that a pyproject.toml names, with their addresses as they stand there.
 
     Args:
         tree: The project's folder in the revision's worktree.
         side: Whose it is, for messages.
     """
-    return _indexes(_read_project(tree, side))
+    options = []
+    for entry in _indexes(_read_project(tree, side)):
+        is_flat = entry.get("format") == "flat"  # files that lie in one folder or are linked from one page
+        options += ["--find-links" if is_flat else "--index", entry["url"]]
+    return options
 
 
-def _indexes(project: Mapping[str, Any]) -> tuple[str, ...]:
+def _indexes(project: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Package indexes of a project, including uv's explicit ones, since they serve the exact pins too."""
     entries = project.get("tool", {}).get("uv", {}).get("index", [])
-    return tuple(entry["url"] for entry in entries if "url" in entry)
+    return [entry for entry in entries if "url" in entry]
 
 
 def _installation(tree: Path) -> str:

@@ -29,7 +29,7 @@ from typing import NamedTuple, Self
 from mainstay.records.errors import EnvironmentBuildError, Interrupted, UsageError
 from mainstay.records.trials import Side
 from mainstay.revisions import environments
-from mainstay.revisions.environments import Resolution, install, named_indexes, run_uv, site_packages_of
+from mainstay.revisions.environments import Resolution, index_options, install, run_uv, site_packages_of
 from mainstay.store.integrity import (
     Manifest,
     describe_changes,
@@ -151,9 +151,8 @@ class Layer:
         requirements = self.place / "requirements.txt"
         requirements.write_text("\n".join(pins), encoding="utf-8")
         wanted = ["--requirement", str(requirements)]
-        if indexes := named_indexes(tree, self._resolution.side):  # a pin is exact, so it may come from any of them
-            wanted += [word for index in indexes for word in ("--index", index)]
-            wanted += ["--index-strategy", "unsafe-best-match"]
+        if options := index_options(tree, self._resolution.side):  # a pin is exact, so it may come from any of them
+            wanted += [*options, "--index-strategy", "unsafe-best-match"]
         install(self.place, wanted, side=side, doing="installing the dependencies", cwd=tree)
         requirements.unlink()  # workers read the layer, and an address may hold a password
 
