@@ -108,6 +108,55 @@ def test_the_folder_of_a_suite_is_the_smallest_that_holds_it(files, folder):
     assert not [edit for edit in proposal.edits if edit.path.endswith(".py")]
 
 
+CONFTEST = "import pytest\n@pytest.fixture\ndef data(): ...\n@pytest.fixture\ndef timed(benchmark): ...\n"
+WITH_DATA = "def test_speed(benchmark, data):\n    benchmark(len, data)\n"
+BY_FIXTURE = "def test_speed(timed): ...\n"
+
+
+@pytest.mark.parametrize("suite", [WITH_DATA, BY_FIXTURE], ids=["needs", "measures-through-it"])
+def test_the_folder_of_a_suite_holds_the_fixtures_that_it_uses(suite):
+    files = HATCH | {
+        "tests/conftest.py": CONFTEST,
+        "tests/perf/test_speed.py": suite,
+        "tests/perf/test_more.py": SUITE,
+        "tests/unit/test_plain.py": "import hypothesis\n",
+    }
+
+    proposal, settings = proposal_for(files), read_configuration(applied(files)["pyproject.toml"], "")
+
+    assert (settings.workloads, settings.files) == ("tests", ("test_more.py", "test_speed.py"))
+    assert not [edit for edit in proposal.edits if edit.path.endswith(".py")]
+    assert not [note for note in proposal.notes if "conftest" in note]
+
+
+def test_a_conftest_that_a_suite_does_not_use_widens_no_folder():
+    files = HATCH | {"tests/conftest.py": CONFTEST, "tests/perf/test_a.py": SUITE}
+
+    assert proposal_for(files).workloads == "tests/perf"
+    nearer = files | {"tests/perf/conftest.py": CONFTEST, "tests/perf/test_a.py": WITH_DATA}
+    assert proposal_for(nearer).workloads == "tests/perf"
+
+
+@pytest.mark.parametrize("suite", [WITH_DATA, BY_FIXTURE], ids=["needs", "measures-through-it"])
+@pytest.mark.parametrize(
+    ("conftest", "wishes"),
+    [("conftest.py", {}), ("tests/conftest.py", {"workloads": "tests/perf"})],
+    ids=["beside-pyproject", "folder-as-wished"],
+)
+def test_fixtures_above_the_folder_of_a_suite_are_said(suite, conftest, wishes):
+    files = HATCH | {conftest: CONFTEST, "tests/perf/test_speed.py": suite}
+
+    proposal = proposal_for(files, **wishes)
+
+    assert proposal.workloads == "tests/perf"
+    assert not [edit for edit in proposal.edits if edit.path.endswith(".py")]
+    (note,) = [note for note in proposal.notes if "conftest" in note]
+    assert f"fixtures of {conftest}, which workers do not load: {'data' if suite == WITH_DATA else 'timed'}" in note
+    assert "tests/perf/conftest.py" in note
+    moved = applied(files | {"tests/perf/conftest.py": CONFTEST}, **wishes)
+    assert not [note for note in proposal_for(moved).notes if "conftest" in note]
+
+
 def test_a_suite_of_asv_is_gated_where_its_configuration_says():
     after = applied(HATCH | ASV)
 

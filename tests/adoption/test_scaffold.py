@@ -23,7 +23,7 @@ COPIER = """
 _subdirectory: template
 _answers_file: .copier-answers.yml
 _templates_suffix: .jinja
-_skip_if_exists: [README.md, "**/pyproject.toml", "**/benchmarks/*", "**/src/**"]
+_skip_if_exists: [README.md, "**/pyproject.toml", "docs/**/*.md", "**/benchmarks/*", "**/src/**"]
 name: { type: str, validator: "{% if not name %}a name is needed{% endif %}" }
 kind: { type: str, choices: [library, monorepo], default: library }
 repository: { type: str, default: OWNER/NAME }
@@ -81,6 +81,7 @@ TEMPLATE = {
     "template/.github/workflows/gate.yml.jinja": GATE,
     "template/.gitignore.jinja": ".mainstay/\n",
     "template/README.md.jinja": "# {{ name }} of {{ repository }}, for Python {{ python }}\n",
+    "template/docs/lessons.md.jinja": "{% if example %}import plank{% else %}Show a lesson{% endif %}\n",
     "template/noxfile.py.jinja": "#!/usr/bin/env python\n",
     "template/{{ folder }}/pyproject.toml.jinja": PYPROJECT,
     "template/{{ folder }}/{% if example and not code.endswith('.py') %}{{ code }}{% endif %}/__init__.py.jinja": "",
@@ -128,8 +129,9 @@ def test_a_new_project_has_scaffold_and_gate_and_nothing_is_added_to_them(make_r
     assert (root / "README.md").read_text() == "# Ours\n"
     assert sorted(contents(root)) == [
         *(".copier-answers.yml", ".github/workflows/gate.yml", ".gitignore", "README.md", "benchmarks/test_gate.py"),
-        *("noxfile.py", "pyproject.toml", "src/plank/__init__.py"),
+        *("docs/lessons.md", "noxfile.py", "pyproject.toml", "src/plank/__init__.py"),
     ]
+    assert (root / "docs/lessons.md").read_text() == "import plank\n"
     assert "repository: someone/deep-plank" in (root / ".copier-answers.yml").read_text()
     assert (root / "noxfile.py").stat().st_mode & stat.S_IXUSR
     assert not (root / "pyproject.toml").stat().st_mode & stat.S_IXUSR
@@ -157,6 +159,27 @@ def test_a_project_with_code_gets_no_example_and_keeps_its_own(make_repository, 
         assert found["tool"].keys() == {"mypy", "ruff", "mainstay"}
         assert found["tool"]["ruff"] == {"line-length": 120, "lint": {"extend-select": ["D"]}}
         assert found["tool"]["mainstay"] == {"workloads": "benchmarks"}
+
+
+@pytest.mark.parametrize(
+    ("files", "answers", "folder"),
+    [
+        pytest.param(ONE_OF_SEVERAL, ["kind=monorepo", "code=plank"], "packages/plank", id="monorepo"),
+        pytest.param(LAYOUTS["hatch"], ["example=true"], ".", id="asked-for"),
+    ],
+)
+def test_no_page_tells_of_an_example_that_is_not_there(make_repository, template, capsys, files, answers, folder):
+    root = make_repository(files)
+
+    status, out, err = scaffolded(root, template, capsys, *as_options("name=plank", "repository=us/plank", *answers))
+
+    assert status == 0, out + err
+    assert (root / "docs/lessons.md").read_text() == "Show a lesson\n"
+    assert not (root / folder / "benchmarks/test_gate.py").exists()
+    assert set(files) < contents(root).keys()
+    saved = (root / ".copier-answers.yml").read_text()
+    assert "example: false\n" in saved
+    assert "repository: us/plank\n" in saved
 
 
 @pytest.mark.parametrize(

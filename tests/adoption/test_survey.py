@@ -4,6 +4,7 @@ from mainstay.adoption.survey import (
     DEPENDENT_FIXTURES,
     FIXTURES,
     WHOLE_TEST_MARKERS,
+    SuiteFixture,
     count_workloads,
     survey_project,
 )
@@ -116,6 +117,96 @@ def test_a_suite_is_found_in_every_form_that_the_gate_measures(text, size):
 
     assert found.suite_size == size
     assert found.suite_files == (("tests/test_a.py",) if size else ())
+
+
+OF_BENCHMARK = "import pytest\n@pytest.fixture\ndef timed(benchmark): ...\n"
+OF_NOTHING = "import pytest\n@pytest.fixture\ndef timed(): ...\n"
+OF_THE_ONE_ABOVE = "import pytest\n@pytest.fixture\ndef timed(timed): ...\n"
+OF_ANOTHER = "import pytest\n@pytest.fixture\ndef timed(clock): ...\n"
+
+
+@pytest.mark.parametrize(
+    ("conftests", "size"),
+    [
+        pytest.param({"tests/conftest.py": OF_BENCHMARK}, 1, id="folder-above"),
+        pytest.param({"conftest.py": OF_BENCHMARK}, 1, id="root"),
+        pytest.param({"tests/conftest.py": OF_BENCHMARK, "tests/perf/conftest.py": OF_NOTHING}, 0, id="overridden"),
+        pytest.param({"tests/conftest.py": OF_BENCHMARK, "tests/perf/conftest.py": OF_THE_ONE_ABOVE}, 1, id="wrapped"),
+        pytest.param(
+            {"tests/conftest.py": OF_ANOTHER, "tests/perf/conftest.py": OF_BENCHMARK.replace("timed", "clock")},
+            1,
+            id="nearest-to-the-test",
+        ),
+        pytest.param({"tests/other/conftest.py": OF_BENCHMARK}, 0, id="folder-beside"),
+        pytest.param({"tests/perf/deep/conftest.py": OF_BENCHMARK}, 0, id="folder-below"),
+        pytest.param({"tests/conftest.py": "def timed(benchmark): ...\n"}, 0, id="no-fixture"),
+    ],
+)
+def test_a_test_has_the_fixtures_of_every_conftest_on_the_way_to_it(conftests, size):
+    found = survey({"plank.py": "", "tests/perf/test_a.py": "def test_a(timed): ...\n"} | conftests)
+
+    assert found.suite_size == size
+
+
+CONFTEST = """
+import pytest
+
+@pytest.fixture
+def data(source): ...
+
+@pytest.fixture(name="source")
+def make_source(tmp_path): ...
+
+@pytest.fixture
+def unused(): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        pytest.param("def test_a(benchmark, data): ...\n", {"data", "source"}, id="argument"),
+        pytest.param(
+            "@mark.usefixtures('source')\ndef test_a(benchmark): ...\n", {"source"}, id="usefixtures-of-a-test"
+        ),
+        pytest.param(
+            "@mark.usefixtures('source')\nclass TestA:\n    def test_a(self, benchmark): ...\n",
+            {"source"},
+            id="usefixtures-of-a-class",
+        ),
+        pytest.param(
+            "pytestmark = [mark.usefixtures('source')]\ndef test_a(benchmark): ...\n",
+            {"source"},
+            id="usefixtures-of-a-module",
+        ),
+        pytest.param("def test_a(benchmark, tmp_path): ...\n", set(), id="none"),
+        pytest.param("def test_a(benchmark): ...\ndef test_b(data): ...\n", set(), id="test-that-does-not-measure"),
+        pytest.param(
+            "@fixture\ndef data(): ...\ndef test_a(benchmark, data): ...\n", set(), id="overridden-by-the-module"
+        ),
+    ],
+)
+def test_the_fixtures_that_a_suite_needs_are_those_that_pytest_sets_up_for_it(text, names):
+    found = survey({"plank.py": "", "tests/conftest.py": CONFTEST, "tests/perf/test_a.py": PYTEST + text})
+
+    assert {fixture.name for fixture in found.suite_fixtures} == names
+    assert {fixture.conftest for fixture in found.suite_fixtures} <= {"tests/conftest.py"}
+
+
+def test_a_fixture_that_every_test_uses_unasked_is_needed():
+    conftest = "import pytest\n@pytest.fixture(autouse=True)\ndef seeded(): ...\n"
+
+    found = survey({"plank.py": "", "conftest.py": conftest, "tests/test_a.py": SUITE})
+
+    assert found.suite_fixtures == {SuiteFixture("tests/test_a.py", "seeded", "conftest.py")}
+
+
+def test_a_fixture_that_wraps_one_above_needs_both():
+    files = {"tests/conftest.py": OF_BENCHMARK, "tests/perf/conftest.py": OF_THE_ONE_ABOVE}
+
+    found = survey({"plank.py": "", "tests/perf/test_a.py": "def test_a(timed): ...\n"} | files)
+
+    assert {fixture.conftest for fixture in found.suite_fixtures} == files.keys()
 
 
 def test_a_training_script_is_read_for_what_it_prints_and_takes():

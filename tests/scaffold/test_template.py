@@ -262,13 +262,30 @@ def test_sessions_look_for_the_code_where_the_answer_says(rendered, kind, code, 
     assert (project / folder / code / "model.py").is_file() is not code.endswith(".py")
 
 
-def test_a_project_with_code_of_its_own_gets_no_example(rendered):
-    new, own = (files_of(rendered("application", example=example)) for example in (True, False))
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_project_with_code_of_its_own_gets_no_example(rendered, kind):
+    new, own = files_of(rendered(kind)), files_of(rendered(kind, example=False))
+    folder = "packages/deep-plankton/" if kind == "monorepo" else ""
 
-    assert {name.partition("/")[0] for name in new.keys() - own.keys()} == {"benchmarks", "src", "tests"}
+    missing = {name.removeprefix(folder).partition("/")[0] for name in new.keys() - own.keys()}
+    assert missing == {"benchmarks", "src", "tests"}
     assert not own.keys() - new.keys()
-    lessons = [files["docs/tutorials/index.md"].read_text() for files in (new, own)]
-    assert ["import model" in lesson for lesson in lessons] == [True, False]
+    assert "import model" in new["docs/tutorials/index.md"].read_text()
+    assert links_to_the_example(own) == []
+
+
+@pytest.mark.parametrize("kind", ["library", "monorepo"])
+def test_a_module_is_code_of_the_projects_own(rendered, kind):
+    files = files_of(rendered(kind, code="skplank.py"))
+
+    assert not [name for name in files if re.search(r"(^|/)(benchmarks|tests|src|skplank.*)/", name)]
+    assert links_to_the_example(files) == []
+
+
+def links_to_the_example(files):
+    """Files that name a module of the example."""
+    pattern = re.compile(r"import model\b|\bmodel\.\w+\(|\.train:main\b")
+    return [name for name, path in files.items() if pattern.search(path.read_text("utf-8"))]
 
 
 def test_a_false_alarm_is_looked_into_as_in_this_repository(rendered, root):

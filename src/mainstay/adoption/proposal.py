@@ -171,6 +171,7 @@ def propose(
     settings = _settings(survey, folder, example)
     if survey.configuration is None and "files" in settings:
         notes.append(f"of the files in {folder}, {', '.join(settings['files'])} are collected: add new ones to 'files'")
+    notes += _conftest_notes(survey, folder)
     edits = [*_pyproject_edit(survey, settings, notes), *_workload_edit(survey, folder, example, read, notes)]
     edits += _ignore_edit(survey)
     return Proposal(
@@ -207,9 +208,11 @@ def _workload_folder(survey: Survey, wishes: Wishes, example: Example, is_ignore
             next_step="choose another --example, or write such a test",
         )
     parents = [PurePosixPath(name).parent.parts for name in survey.suite_files]
-    for length in range(min(map(len, parents)), 0, -1):
-        if len({parts[:length] for parts in parents}) == 1:
-            return str(PurePosixPath(*parents[0][:length]))
+    needed = [PurePosixPath(fixture.conftest).parent.parts for fixture in survey.suite_fixtures]
+    places = [*parents, *filter(None, needed)]  # no folder could hold the conftest.py beside pyproject.toml
+    for length in range(min(map(len, places)), 0, -1):
+        if len({parts[:length] for parts in places}) == 1:
+            return str(PurePosixPath(*places[0][:length]))
     tops = [parts[0] for parts in parents if parts]
     if not tops:
         raise UsageError(
@@ -220,12 +223,29 @@ def _workload_folder(survey: Survey, wishes: Wishes, example: Example, is_ignore
     return max(sorted(set(tops)), key=tops.count)
 
 
+def _conftest_notes(survey: Survey, folder: str) -> Iterator[str]:
+    """What to move into the workload folder, for each ``conftest.py`` outside whose fixtures a workload in it uses."""
+    missing: dict[str, set[str]] = {}
+    for fixture in survey.suite_fixtures:
+        if _is_in(fixture.test_file, folder) and not _is_in(fixture.conftest, folder):
+            missing.setdefault(fixture.conftest, set()).add(fixture.name)
+    for conftest, names in sorted(missing.items()):
+        yield (
+            f"workloads in {folder} use fixtures of {conftest}, which workers do not load: {', '.join(sorted(names))}; "
+            f"define them in {folder}/conftest.py, or import them there from a module that is not a conftest.py"
+        )
+
+
+def _is_in(name: str, folder: str) -> bool:
+    return PurePosixPath(name).is_relative_to(folder)
+
+
 def _settings(survey: Survey, folder: str, example: Example) -> dict[str, Any]:
     """``[tool.mainstay]`` as it would be written: the folder, and all settings that are not defaults."""
     settings: dict[str, Any] = {"workloads": folder}
     if example is Example.SUITE and (patterns := _file_patterns(survey, folder)):
         settings["files"] = patterns
-    if example is Example.SUITE and survey.asv and PurePosixPath(survey.asv).is_relative_to(folder):
+    if example is Example.SUITE and survey.asv and _is_in(survey.asv, folder):
         settings["asv"] = ["*.py"]
     needed = set(survey.suite_imports) if example is Example.SUITE else set()
     if example is Example.TRAINING and survey.scripts:
@@ -242,9 +262,8 @@ def _settings(survey: Survey, folder: str, example: Example) -> dict[str, Any]:
 
 def _file_patterns(survey: Survey, folder: str) -> list[str]:
     """Patterns of the names of the suite's files, where pytest's settings do not collect them, or other tests beside them."""
-    inside = [name for name in survey.suite_files if PurePosixPath(name).is_relative_to(folder)]
-    names = sorted({PurePosixPath(name).name for name in inside})
-    others = {PurePosixPath(name).name for name in survey.other_tests if PurePosixPath(name).is_relative_to(folder)}
+    names = sorted({PurePosixPath(name).name for name in survey.suite_files if _is_in(name, folder)})
+    others = {PurePosixPath(name).name for name in survey.other_tests if _is_in(name, folder)}
     if others:
         is_told_by_name = all("bench" in name for name in names) and not any("bench" in name for name in others)
         return ["*bench*.py"] if is_told_by_name else names
@@ -434,11 +453,12 @@ def _workload_edit(
     survey: Survey, folder: str, example: Example, read: Callable[[str], str | None], notes: list[str]
 ) -> Iterator[Edit]:
     """The edit that adds an example, unless there is a workload already."""
-    present = [name for name in survey.files if name.endswith(".py") and PurePosixPath(name).is_relative_to(folder)]
+    present = [name for name in survey.files if name.endswith(".py") and _is_in(name, folder)]
     is_asv = example is Example.SUITE and bool(survey.asv)
     if survey.configuration is not None:
         is_asv = bool(survey.configuration.asv)
-    if count_workloads((read(name) or "" for name in present), is_asv=is_asv):
+    texts = (read(name) or "" for name in present)
+    if not set(present).isdisjoint(survey.suite_files) or count_workloads(texts, is_asv=is_asv):
         return
     script = next((script for script in survey.scripts if script.metric), None)
     if example is Example.TRAINING and script is None:

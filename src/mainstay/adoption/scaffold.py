@@ -4,6 +4,7 @@ Pure: from the texts that were rendered and those that the project has to the ed
 
 - :func:`scaffold_edits`: the edits.
 - :func:`gated_folder`: the folder of the package inside the repository.
+- :func:`has_example`: whether it was rendered with the example.
 - :func:`answered_code`, :func:`surveyed_code`: where the code is, as was answered and as it is.
 - :func:`with_sessions_needs`: a pyproject.toml with what the sessions of the scaffold read there.
 """
@@ -24,9 +25,6 @@ from mainstay.records.formatting import first_few
 
 ANSWERS = ".copier-answers.yml"
 """File in which copier keeps the answers and the version, for updates."""
-
-EXAMPLES = ("tests", "benchmarks")
-"""Folders beside the code in which the scaffold has an example, for projects without code of their own."""
 
 SOURCES = {"src": "src/", "src (lib)": "lib/", "src (python)": "python/"}
 """Folder of the code by the name of the layout; any other layout has none."""
@@ -64,7 +62,7 @@ def scaffold_edits(
         rendered: Text of each rendered file, by its path from the top of the repository.
         read: Gives the text of a file of the repository; ``None`` where it does not exist.
         existing: What happens to files that differ; ``None`` to refuse them.
-        has_code: Whether the package has code of its own, so that it needs no example.
+        has_code: Whether the package has code of its own, so that its build is left as it is.
         executable: Paths of files that can be executed.
 
     Raises:
@@ -72,16 +70,10 @@ def scaffold_edits(
         ConfigurationError: If pyproject.toml cannot be extended.
     """
     folder = gated_folder(rendered)
-    examples = (*EXAMPLES, answered_code(rendered)) if has_code else ()
     edits, different = [], []
     for path, text in sorted(rendered.items()):
         before, place = read(path), PurePosixPath(path)
-        inside = place.relative_to(folder) if place.is_relative_to(folder) else None
-        if inside is not None and any(inside.is_relative_to(example) for example in examples):
-            continue
-        if path == ANSWERS and has_code:  # so that an update brings no example either
-            text = text.replace("\nexample: true\n", "\nexample: false\n")  # noqa: PLW2901
-        if inside == PurePosixPath("pyproject.toml") and (before is not None or has_code):
+        if place == PurePosixPath(folder, "pyproject.toml") and (before is not None or has_code):
             has_ruff = any(read(str(place.with_name(name))) is not None for name in RUFF_FILES)
             left_out = OWN_TABLES | ({"ruff"} if has_ruff else set())
             text = with_sessions_needs(before or "", text, left_out)  # noqa: PLW2901
@@ -113,6 +105,19 @@ def gated_folder(files: Mapping[str, str]) -> str:
     """
     found = re.search(r"^ +working-directory: (\S+)$", files.get(".github/workflows/gate.yml", ""), re.MULTILINE)
     return found[1] if found else ""
+
+
+def has_example(files: Mapping[str, str]) -> bool:
+    r"""Whether the scaffold was rendered with the example, for a project without code of its own.
+
+    Args:
+        files: Texts of files, by path.
+
+    Example:
+        >>> has_example({".copier-answers.yml": "_commit: v1\nexample: true\nkind: library\n"})
+        True
+    """
+    return re.search(r"^example: true$", files.get(ANSWERS, ""), re.MULTILINE) is not None
 
 
 def answered_code(files: Mapping[str, str]) -> str:

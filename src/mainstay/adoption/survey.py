@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from mainstay.project.configuration import Configuration, read_configuration
 from mainstay.project.requirements import normal_name, requirement_name
@@ -79,6 +79,20 @@ class Script:
     imports: frozenset[str] = frozenset()
 
 
+class SuiteFixture(NamedTuple):
+    """A fixture that a test which measures uses, and that a ``conftest.py`` defines.
+
+    Attributes:
+        test_file: File of the test.
+        name: Name of the fixture.
+        conftest: The ``conftest.py``.
+    """
+
+    test_file: str
+    name: str
+    conftest: str
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Survey:
     """Result of a survey.
@@ -94,9 +108,10 @@ class Survey:
         ignored: Text of .gitignore.
         suite_files: Test files that use a fixture or marker of benchmarks.
         suite_size: Number of test functions in these files.
+        suite_fixtures: Fixtures of each ``conftest.py`` that these test functions use, in whichever folder above them.
         asv: Folder of a suite of asv; empty if there is none.
         suite_imports: Packages that the suite, its conftest and its helpers import, except the project's own.
-        other_tests: Files in the folders of the suite that pytest collects too, but that measure nothing.
+        other_tests: Files that pytest collects too, but that measure nothing.
         package_imports: Packages that an import of the main package needs.
         listed: Requirements in files that no installer reads by default, by normalised name: ``requirements/test.txt``,
             ``environment.yml``.
@@ -121,6 +136,7 @@ class Survey:
     ignored: str
     suite_files: tuple[str, ...]
     suite_size: int
+    suite_fixtures: frozenset[SuiteFixture]
     asv: str
     suite_imports: frozenset[str]
     other_tests: tuple[str, ...]
@@ -211,7 +227,7 @@ def survey_project(
     backend = _backend(document, names)
     layout, packages = _packages(document, names, backend)
     trees = {name: tree for name in sources if (tree := _parse(read(name))) is not None}
-    suite = {name: number for name in trees if _could_be_test(name) and (number := _num_workloads_in(name, trees)) > 0}
+    suite = _suite({name: tree for name, tree in trees.items() if _could_be_test(name)})
     own = {*packages, *(PurePosixPath(name).parts[0].removesuffix(".py") for name in names)}
     known = own | set(sys.stdlib_module_names) | {"pytest", "__future__"}
     prefix = _prefix(layout)
@@ -232,10 +248,11 @@ def survey_project(
         configuration=configuration if "mainstay" in document.get("tool", {}) else None,
         ignored=read(".gitignore") or "",
         suite_files=tuple(sorted(suite)),
-        suite_size=sum(suite.values()),
+        suite_size=sum(map(len, suite.values())),
+        suite_fixtures=frozenset(fixture for tests in suite.values() for fixtures in tests for fixture in fixtures),
         asv=asv,
         suite_imports=frozenset(imported - known),
-        other_tests=tuple(sorted(_others(suite, trees))),
+        other_tests=tuple(sorted(name for name in trees.keys() - suite.keys() if _is_named_as_test(name))),
         package_imports=frozenset(reached_imports(parts, trees, [prefix]) - known),
         listed=_listed(names, read),
         scripts=tuple(_scripts(trees, layout, packages)),
@@ -275,8 +292,8 @@ def count_workloads(texts: Iterable[str], *, is_asv: bool = False) -> int:
         1
     """
     trees = [tree for text in texts if (tree := _parse(text)) is not None]
-    fixtures = _measuring_fixtures(trees)
-    return sum(_num_workloads(tree, fixtures) + is_asv * _num_asv_functions(tree) for tree in trees)
+    fixtures = [_fixtures(trees)]
+    return sum(len(list(_measuring_tests(tree, fixtures))) + is_asv * _num_asv_functions(tree) for tree in trees)
 
 
 def _has(names: Iterable[str], wanted: str) -> bool:
@@ -347,23 +364,49 @@ def _could_be_test(name: str) -> bool:
     return bool(re.search(r"test|bench|perf", path.stem)) or any("bench" in part for part in path.parts[:-1])
 
 
-def _num_workloads_in(name: str, trees: Mapping[str, ast.Module]) -> int:
-    """Number of test functions of a file that measure, by themselves or through fixtures of the conftest.py beside it."""
-    beside = str(PurePosixPath(name).with_name("conftest.py"))
-    return _num_workloads(trees[name], _measuring_fixtures(trees[each] for each in {name, beside} & trees.keys()))
+def _is_named_as_test(name: str) -> bool:
+    """Whether pytest collects a file by default."""
+    return re.fullmatch(r"test_.*|.*_test", PurePosixPath(name).stem) is not None
 
 
-def _num_workloads(tree: ast.Module, fixtures: Container[str]) -> int:
-    """Number of test functions that measure."""
+class _Fixture(NamedTuple):
+    """A fixture: the file that defines it, the fixtures that it takes, and whether each test uses it unasked."""
+
+    file: str
+    takes: frozenset[str]
+    is_autouse: bool
+
+
+def _suite(trees: Mapping[str, ast.Module]) -> dict[str, list[frozenset[SuiteFixture]]]:
+    """For each file with tests that measure: the fixtures of ``conftest.py`` files that each of these tests uses."""
+    fixtures = {name: _fixtures([tree], name) for name, tree in trees.items()}
+    found: dict[str, list[frozenset[SuiteFixture]]] = {}
+    for name, tree in trees.items():
+        above = [str(folder / "conftest.py") for folder in PurePosixPath(name).parents]
+        visible = [fixtures[place] for place in dict.fromkeys([name, *above]) if place in fixtures]
+        for used in _measuring_tests(tree, visible):
+            of_conftests = (SuiteFixture(name, each, place) for each, place in used if place not in {"", name})
+            found.setdefault(name, []).append(frozenset(of_conftests))
+    return found
+
+
+def _measuring_tests(tree: ast.Module, visible: Sequence[Mapping[str, _Fixture]]) -> Iterator[set[tuple[str, str]]]:
+    """For each test function that measures: the fixtures that it uses, as :func:`_used_fixtures` names them.
+
+    Args:
+        tree: Of a module.
+        visible: Fixtures of the module and of each ``conftest.py`` that pytest reads for it, the nearest first.
+    """
     markers = _named_markers(tree)
-    marked = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Module | ast.ClassDef) and _is_marked(_marks_of_all(node), markers)
-    ]
-    measuring = {test for scope in marked for test in _tests(scope)}
-    measuring |= {test for test in _tests(tree) if _takes(test, fixtures) or _is_marked(test.decorator_list, markers)}
-    return len(measuring)
+    marks = {test: list(test.decorator_list) for test in _tests(tree)}
+    for scope in ast.walk(tree):
+        if isinstance(scope, ast.Module | ast.ClassDef) and (of_all := list(_marks_of_all(scope))):
+            for test in _tests(scope):
+                marks[test] += of_all
+    for test, its_marks in marks.items():
+        used = _used_fixtures({*_arguments(test), *_marked_fixtures(its_marks)}, visible)
+        if _is_marked(its_marks, markers) or any(name in (*FIXTURES, *DEPENDENT_FIXTURES) for name, _ in used):
+            yield used
 
 
 def _tests(scope: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -375,19 +418,42 @@ def _functions(scope: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDe
     return (node for node in ast.walk(scope) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
-def _measuring_fixtures(trees: Iterable[ast.Module]) -> set[str]:
-    """Names of the fixtures of the gate, and of those in some files that use one of them, directly or indirectly."""
-    own = [function for tree in trees for function in _functions(tree) if _is_fixture(function)]
-    found = {*FIXTURES, *DEPENDENT_FIXTURES}
-    while new := {function.name for function in own if _takes(function, found)} - found:
-        found |= new
+def _used_fixtures(asked: Iterable[str], visible: Sequence[Mapping[str, _Fixture]]) -> set[tuple[str, str]]:
+    """Names of the fixtures that pytest sets up, each with the file that defines it, which is empty for a plugin's.
+
+    Args:
+        asked: Names that a test asks for.
+        visible: Fixtures of its file and of each ``conftest.py`` above it, the nearest first.
+    """
+    unasked = (name for place in visible for name, fixture in place.items() if fixture.is_autouse)
+    waiting = [(name, 0) for name in (*asked, *unasked)]
+    seen, found = set(waiting), set()
+    while waiting:
+        name, num_nearer = waiting.pop()
+        definitions = [place[name] for place in visible if name in place][num_nearer:]
+        found.add((name, definitions[0].file if definitions else ""))
+        takes = definitions[0].takes if definitions else frozenset()
+        new = {(taken, num_nearer + 1 if taken == name else 0) for taken in takes} - seen  # its own name: the next one
+        seen |= new
+        waiting += new
     return found
 
 
-def _is_fixture(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Whether a function is decorated with ``pytest.fixture``."""
-    called = (each.func if isinstance(each, ast.Call) else each for each in function.decorator_list)
-    return any(_last_name(each) == "fixture" for each in called)
+def _fixtures(trees: Iterable[ast.Module], file: str = "") -> dict[str, _Fixture]:
+    """Fixtures that modules define, by name."""
+    found: dict[str, _Fixture] = {}
+    for function in (function for tree in trees for function in _functions(tree)):
+        for decorator in function.decorator_list:
+            called = decorator.func if isinstance(decorator, ast.Call) else decorator
+            if _last_name(called) != "fixture":
+                continue
+            given = {each.arg: each.value for each in decorator.keywords} if isinstance(decorator, ast.Call) else {}
+            name = next(_strings(given["name"]), function.name) if "name" in given else function.name
+            is_autouse = "autouse" in given and ast.unparse(given["autouse"]) != "False"
+            known = found.get(name, _Fixture(file, frozenset(), is_autouse=False))
+            takes = known.takes | set(_arguments(function))
+            found[name] = _Fixture(file, takes, is_autouse=known.is_autouse or is_autouse)
+    return found
 
 
 def _num_asv_functions(tree: ast.Module) -> int:
@@ -412,10 +478,17 @@ def _asv_folder(names: frozenset[str], read: Callable[[str], str | None], trees:
     return ""
 
 
-def _takes(function: ast.FunctionDef | ast.AsyncFunctionDef, fixtures: Container[str]) -> bool:
-    """Whether a test or a fixture uses one of some fixtures."""
+def _arguments(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
+    """Names of the arguments of a test or a fixture, which are fixtures."""
     arguments = (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)
-    return any(argument.arg in fixtures for argument in arguments)
+    return (argument.arg for argument in arguments)
+
+
+def _marked_fixtures(marks: Iterable[ast.expr]) -> Iterator[str]:
+    """Names of fixtures in ``pytest.mark.usefixtures``."""
+    for node in (node for mark in marks for node in ast.walk(mark)):
+        if isinstance(node, ast.Call) and _last_name(node.func) == "usefixtures":
+            yield from (name for argument in node.args for name in _strings(argument))
 
 
 def _marks_of_all(scope: ast.Module | ast.ClassDef) -> Iterator[ast.expr]:
@@ -523,15 +596,6 @@ def _conftests(files: Iterable[str], names: Iterable[str]) -> set[str]:
     return {str(folder / "conftest.py") for folder in folders} & set(names)
 
 
-def _others(suite: Iterable[str], trees: Mapping[str, ast.Module]) -> Iterator[str]:
-    """Files of tests beside or below those of a suite, which are not part of it."""
-    folders = {PurePosixPath(name).parent for name in suite}
-    for name in trees.keys() - set(suite):
-        path = PurePosixPath(name)
-        if re.fullmatch(r"test_.*|.*_test", path.stem) and not folders.isdisjoint(path.parents):
-            yield name
-
-
 def _listed(names: Iterable[str], read: Callable[[str], str | None]) -> dict[str, str]:
     """Requirements in files that people install from by hand, by normalised name."""
     found: dict[str, str] = {}
@@ -605,7 +669,7 @@ def _is_program(name: str, tree: ast.Module) -> bool:
     )
 
 
-def _strings(tree: ast.Module) -> Iterator[str]:
+def _strings(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value

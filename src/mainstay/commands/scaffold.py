@@ -20,7 +20,7 @@ import tempfile
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,6 +32,7 @@ from mainstay.adoption.scaffold import (
     Existing,
     answered_code,
     gated_folder,
+    has_example,
     holds,
     scaffold_edits,
     surveyed_code,
@@ -231,14 +232,21 @@ def render_scaffold(repository: Repository, options: ScaffoldOptions, environ: M
     listed = repository.listed_files(".")
     with tempfile.TemporaryDirectory() as scratch:
         stage = Path(scratch, top.name or "project")
+        defaults = _defaults(repository, source, listed, read)
         _stage(top, listed, stage)
-        _run_copier(source, stage, options, _defaults(repository, source, listed, read), environ)
-        files = {place.relative_to(stage).as_posix(): place for place in stage.rglob("*") if place.is_file()}
-        texts = {path: text for path, place in files.items() if (text := text_of(place)) is not None}
-        executable = frozenset(path for path in texts if os.access(files[path], os.X_OK))
-    folder = gated_folder(texts)
-    survey = _survey(listed, read, folder)
-    has_code = survey is not None and bool(survey.packages or survey.backend == "setup.py")
+        _run_copier(source, stage, options, defaults, environ)
+        texts = _texts_of(stage)
+        folder = gated_folder(texts)
+        survey = _survey(listed, read, folder)
+        has_code = survey is not None and bool(survey.packages or survey.backend == "setup.py")
+        if has_code and has_example(texts):  # only now is it known where the package is, and so that it has code
+            shutil.rmtree(stage)
+            _stage(top, listed, stage)
+            (stage / ANSWERS).write_text(texts[ANSWERS], encoding="utf-8")  # copier asks for none of them again
+            without = replace(options, answers=(*options.answers, "example=false"), asks=False)
+            _run_copier(source, stage, without, defaults, environ)
+            texts = _texts_of(stage)
+        executable = frozenset(path for path in texts if os.access(stage / path, os.X_OK))
     edits = scaffold_edits(texts, read, existing=options.existing, has_code=has_code, executable=executable)
     _refuse_other_place(survey, {*listed, *(edit.path for edit in edits)}, texts, folder)
     _refuse_loss(repository, [edit.path for edit in edits if edit.before is not None], options.existing)
@@ -262,6 +270,12 @@ def _stage(top: Path, listed: Sequence[str], stage: Path) -> None:
         if is_plain and place.name != "pyproject.toml":  # which is rendered, and merged with the project's
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(place, copy)
+
+
+def _texts_of(stage: Path) -> dict[str, str]:
+    """The texts below a folder, by their path in it."""
+    places = (place for place in stage.rglob("*") if place.is_file())
+    return {place.relative_to(stage).as_posix(): text for place in places if (text := text_of(place)) is not None}
 
 
 def _run_copier(
