@@ -71,6 +71,13 @@ def test_what_only_an_import_runs_is_not(places, write):
     assert changes_of(places, write) == set()
 
 
+def test_what_uv_puts_into_every_environment_stands_before_no_dependency(places):
+    _, _, dependencies = places
+    (dependencies / "_virtualenv.py").write_text("")
+
+    assert changes_of(places, with_file("_virtualenv.py")) == {"_virtualenv.py"}
+
+
 def test_another_interpreter_is_told(places):
     def link(environment, site_packages, dependencies):
         (environment / "bin" / "python").unlink()

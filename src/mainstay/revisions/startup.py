@@ -13,7 +13,10 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-STARTING = ("*.pth", "sitecustomize*", "usercustomize*", "_virtualenv*")
+MADE_BY_UV = "_virtualenv"
+"""Name of a module that older versions of uv put into every environment."""
+
+STARTING = ("*.pth", "sitecustomize*", "usercustomize*", f"{MADE_BY_UV}*")
 """Files that an interpreter reads at start-up; uv and virtualenv put the last one into an environment."""
 
 PLUGINS = "pytest11"
@@ -42,6 +45,8 @@ def _startup_code(environment: Path, site_packages: Path, dependencies: Path) ->
         yield from _plugins(file.read_text("utf-8", "replace"))
     for place in sorted(site_packages.iterdir()):
         name = place.name.partition(".")[0]
+        if name == MADE_BY_UV:  # older versions put it into every environment, and its content is told already
+            continue
         if (place.is_dir() or place.suffix in {".py", ".so"}) and _is_importable(dependencies, name):
             yield f"{name} before the dependency of that name", "there"
 
