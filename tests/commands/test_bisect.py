@@ -390,6 +390,62 @@ def test_a_good_commit_that_the_gate_refuses_is_not_put_down_to_the_bad_one(tmp_
     assert "git submodule update --init" in caught.value.next_step
 
 
+def tracks_data(folder):
+    (folder / "data").write_text("tracked")
+    git(folder, "add", "data")
+
+
+def shares_data(folder):
+    (folder / "pyproject.toml").write_text('[tool.mainstay]\nshare = ["data"]\n')
+    git(folder, "add", "pyproject.toml")
+
+
+def leaves_as_it_is(folder):
+    """Spoil nothing."""
+
+
+def tracks_and_shares_data(folder):
+    tracks_data(folder)
+    shares_data(folder)
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "in_tree", "error", "why"),
+    [
+        pytest.param(
+            *(tracks_data, shares_data, True, MainstayError),
+            "the gate of .* says nothing about it: the baseline has its own 'data'",
+            id="good",
+        ),
+        pytest.param(
+            *(leaves_as_it_is, tracks_and_shares_data, True, UsageError),
+            "the bad commit .* cannot be measured: the candidate has its own 'data'",
+            id="bad",
+        ),
+        pytest.param(
+            *(tracks_data, tracks_and_shares_data, True, UsageError),
+            "the bad commit .* cannot be measured: the candidate has its own 'data'",
+            id="both-and-the-bad-one-shares-it",
+        ),
+        pytest.param(
+            *(leaves_as_it_is, shares_data, False, UsageError),
+            "the bad commit .* cannot be measured: the shared input 'data' does not exist",
+            id="neither-and-it-is-not-there",
+        ),
+    ],
+)
+def test_a_shared_input_that_a_commit_tracks_is_put_down_to_that_commit(tmp_path, good, bad, in_tree, error, why):
+    spoils = iter([good, bad])
+    root = make_history(tmp_path / "project", {1, 16}, lambda folder: next(spoils)(folder))
+    if in_tree:
+        (root / "data").write_text("shared")
+
+    with pytest.raises(error, match=why) as caught:
+        bisect(root, BisectOptions(good="HEAD~15", bad="HEAD", metric="top1"), measure=Bench(root, PLANTED, gated={16}))
+
+    assert type(caught.value) is error
+
+
 @pytest.mark.parametrize(
     "error",
     [

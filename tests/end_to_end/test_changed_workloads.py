@@ -177,6 +177,49 @@ def test_a_renamed_function_needs_a_review_that_a_waiver_gives(guarded, policy):
     assert "fit is train" in result.stdout.partition("findings:")[0]
 
 
+COUNT = "benchmarks/test_count.py"
+COUNTS = """import pytest
+
+from subject.sizes import SIZE
+
+
+@pytest.mark.deterministic(metric="size")
+def test_size(counts):
+    counts.record(size=SIZE)
+"""
+
+
+def test_a_broken_file_of_the_other_part_that_the_library_mends_is_left_out(guarded):
+    guarded.write(COUNT, COUNTS)
+    guarded.commit("a file that does not import")
+    guarded.write("src/subject/sizes.py", "SIZE = 3\n")
+    append(guarded, COUNT, "# touched\n")
+
+    result = guarded.gate("--only", "accuracy")
+
+    assert (result.status, result.verdicts) == (0, {TOP1: "pass"}), result.stdout
+
+
+def test_a_broken_file_that_may_have_held_a_workload_of_this_part_needs_a_review_that_a_waiver_gives(guarded):
+    guarded.write(COUNT, COUNTS)
+    guarded.commit("a file that does not import")
+    guarded.edit(COUNT, "from subject.sizes import SIZE", "SIZE = 3")
+    file, size = f"{COUNT}#collection", f"{COUNT}::test_size#size"
+
+    result = guarded.gate("--only", "accuracy", *REPORTS)
+
+    assert (result.status, result.verdicts) == (3, {TOP1: "pass", file: "inconclusive"}), result.stdout
+    assert "No module named 'subject.sizes'" in finding(result, file)["reason"]
+    assert f"$ mainstay waive '{file}' --limit 0" in result.stdout
+
+    waived = guarded.run("waive", file, "--limit=0", "--reason=only counts", "--until=2999-12-31")
+    accuracy, performance = guarded.gate("--only", "accuracy"), guarded.gate("--only", "performance")
+
+    assert waived.returncode == 0, waived.stderr
+    assert (accuracy.status, accuracy.verdicts) == (0, {TOP1: "pass", file: "waived"}), accuracy.stdout
+    assert (performance.status, performance.verdicts) == (3, {size: "inconclusive", HEALTHY: "pass"}), performance.stdout
+
+
 def test_a_library_that_skips_its_own_workload_leaves_the_metric_missing(guarded):
     ruin(guarded)
     guarded.edit("src/subject/model.py", "def fit(seed):", "def fit(seed):\n    import pytest; pytest.skip('no')")

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from mainstay.measuring.agenda import REVIEW, Collected, plan_agenda, selected_part
-from mainstay.records.executions import TRAINED
+from mainstay.measuring.agenda import REVIEW, Collected, one_part, plan_agenda, selected_part
+from mainstay.records.executions import INTERLEAVED, TRAINED
 from mainstay.records.findings import Blame, MeasuredWith, Verdict
 from mainstay.records.metrics import Direction, Kind, Metric, Scoring, Tier, Workload
 from mainstay.records.selections import Selection
@@ -337,3 +337,116 @@ def test_without_a_selection_an_agenda_stays_as_it_is():
     agenda = plan(before=(HAS, HAS), after=(HAS, HAS))
 
     assert selected_part(agenda, Selection(), [collection(A, deselected=[A])]) is agenda
+
+
+# --- one part of a gate, or what is selected -----------------------------------------------------------------------
+
+P = "p.py::test"
+SPEED = Workload(
+    id=P,
+    execution=INTERLEAVED,
+    metrics=(Metric(workload=P, name="time", kind=Kind.PERFORMANCE, direction=Direction.LOWER, margin=0.05),),
+)
+P_BROKEN = collection(A, broken=("p.py",))
+P_MENDED = collection(A, SPEED)
+P_KNOWN_AND_MORE = collection(A, SPEED, "p.py::gone")
+
+
+def parts_of(*, before, after):
+    """The parts of an agenda, by name."""
+    agenda, collections = plan(before=before, after=after), [*before, *after]
+    return {only: one_part(agenda, only, collections) for only in ("accuracy", "performance")}
+
+
+def test_a_part_of_a_gate_judges_its_own_workloads_and_says_nothing_of_the_others():
+    gone = replace(SPEED, id="p.py::gone", metrics=(replace(SPEED.metrics[0], workload="p.py::gone"),))
+    unmarked = replace(SPEED, id="p.py::unmarked", metrics=())
+    old, new = collection(A, SPEED, gone, unmarked), collection(A, SPEED, unmarked)
+
+    parts = parts_of(before=(old, old), after=(new, new))
+
+    assert (chosen(parts["accuracy"]), parts["accuracy"].settled, parts["accuracy"].notes) == ([A], (), ())
+    assert list(parts["accuracy"].baseline) == list(parts["accuracy"].candidate) == [f"{A}#a"]
+    assert chosen(parts["performance"]) == [P]
+    assert settled(parts["performance"]) == {("p.py::gone#time", Verdict.MISSING)}
+    assert parts["performance"].notes == ("p.py::unmarked gates nothing: it has no marker",)
+
+
+def test_a_workload_that_becomes_one_of_the_other_part_is_missing_in_its_own_part_alone():
+    timed = replace(SPEED, id=A, metrics=(replace(SPEED.metrics[0], workload=A),))
+
+    parts = parts_of(before=(HAS, HAS), after=(collection(timed), collection(timed)))
+
+    assert settled(parts["accuracy"]) == {(f"{A}#a", Verdict.MISSING)}
+    assert settled(parts["performance"]) == {(f"{A}#time", Verdict.NEW)}
+
+
+def test_a_file_that_the_candidate_breaks_is_an_error_in_the_part_of_its_workloads_alone():
+    parts = parts_of(before=(P_MENDED, P_MENDED), after=(P_BROKEN, P_BROKEN))
+
+    assert settled(parts["accuracy"]) == set()
+    assert settled(parts["performance"]) == {(f"{P}#time", Verdict.ERROR)}
+
+
+@pytest.mark.parametrize(
+    ("found", "mended", "accuracy", "performance"),
+    [
+        pytest.param(P_MENDED, P_MENDED, set(), set(), id="known-to-be-of-the-other-part"),
+        pytest.param(P_MENDED, HAS, set(), {Verdict.MISSING}, id="known-to-be-of-the-other-part-and-deleted"),
+        pytest.param(P_BROKEN, P_MENDED, {Verdict.INCONCLUSIVE}, set(), id="unknown"),
+        pytest.param(P_BROKEN, HAS, {Verdict.MISSING}, {Verdict.MISSING}, id="unknown-and-deleted"),
+        pytest.param(collection(A), P_MENDED, {Verdict.INCONCLUSIVE}, set(), id="nothing-found-there"),
+        pytest.param(P_KNOWN_AND_MORE, P_MENDED, {Verdict.INCONCLUSIVE}, set(), id="known-and-one-is-gone"),
+        pytest.param(P_KNOWN_AND_MORE, P_KNOWN_AND_MORE, set(), set(), id="known-and-none-is-gone"),
+    ],
+)
+def test_a_file_that_only_the_baseline_cannot_collect_counts_in_the_parts_that_it_may_belong_to(
+    found, mended, accuracy, performance
+):
+    parts = parts_of(before=(P_BROKEN, found), after=(mended, mended))
+
+    verdicts = {
+        name: {finding.verdict for finding in part.settled if finding.metric.id == "p.py#collection"}
+        for name, part in parts.items()
+    }
+    assert verdicts == {"accuracy": accuracy, "performance": performance}
+    assert all(len(part.settled) == len(verdicts[name]) for name, part in parts.items())
+
+
+def test_a_file_that_may_have_held_a_workload_of_the_part_needs_a_review_and_can_be_waived():
+    (finding,) = parts_of(before=(P_BROKEN, P_BROKEN), after=(P_MENDED, P_MENDED))["accuracy"].settled
+
+    assert (finding.needs_review, finding.is_new) == (True, True)
+    assert finding.reason == (
+        "the baseline cannot collect it (no such module), so it may have held workloads that are to be gated, and the "
+        "candidate has none of these there: review it, accept it with a waiver"
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "selection", "is_told"),
+    [
+        pytest.param(P_MENDED, Selection(keyword="a"), False, id="known-not-to-be-selected"),
+        pytest.param(P_BROKEN, Selection(keyword="a"), True, id="unknown"),
+        pytest.param(P_KNOWN_AND_MORE, Selection(keyword="a"), True, id="a-selected-one-is-gone"),
+        pytest.param(P_BROKEN, Selection(places=("a.py",)), False, id="unknown-in-a-file-that-is-not-selected"),
+    ],
+)
+def test_a_file_that_only_the_baseline_cannot_collect_counts_if_it_may_have_held_a_selected_workload(
+    found, selection, is_told
+):
+    collections = [replace(each, deselected=frozenset([P])) for each in (P_BROKEN, found, P_MENDED, P_MENDED)]
+    agenda = plan(before=collections[:2], after=collections[2:])
+
+    part = selected_part(agenda, selection, collections)
+
+    assert chosen(part) == [A]
+    assert settled(part) == ({("p.py#collection", Verdict.INCONCLUSIVE)} if is_told else set())
+    assert part.notes[0].endswith("1 of 2 workloads were not, and are not judged")
+
+
+def test_a_file_that_only_the_baseline_cannot_collect_is_a_metric_that_waivers_may_name_in_every_part():
+    agenda = plan(before=(P_BROKEN, P_BROKEN), after=(P_MENDED, P_MENDED))
+
+    assert agenda.settled == ()
+    assert [metric.id for metric in agenda.metrics_of_files] == ["p.py#collection"]

@@ -46,6 +46,15 @@ def test_a_metric_that_a_pull_request_lost_is_looked_for_in_its_branch(failing):
     assert missing.command == f"git diff {FOUND} -- test_performance.py"
 
 
+def test_what_happened_to_a_file_that_is_missing_is_looked_for_in_that_file(failing):
+    missing = next(finding for finding in failing.findings if finding.verdict is Verdict.MISSING)
+    file = replace(missing, metric=replace(missing.metric, workload="benchmarks/test_a.py", name="collection"))
+
+    (step, *_) = view_run(replace(failing, findings=(file,))).next_steps
+
+    assert step.command.endswith(" -- benchmarks/test_a.py")
+
+
 def test_what_needs_the_merge_commit_of_a_pull_request_fetches_it_first(failing, runs):
     repair, _, explanation, _ = view_run(of_pull_request(failing)).next_steps
     undecided = replace(runs["inconclusive"], findings=runs["inconclusive"].findings[2:])

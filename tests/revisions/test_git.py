@@ -12,6 +12,7 @@ import pytest
 from filelock import FileLock
 
 from mainstay.records.errors import GitError, RevisionError, StoreError, TreeError
+from mainstay.records.trials import Side
 from mainstay.revisions.git import Outcome, Repository, remote_commit, version_of
 from tests.repositories import git
 
@@ -1042,12 +1043,28 @@ def test_shared_inputs_are_linked_with_the_hash_of_their_content(project, tmp_pa
     repository = Repository.discover(project)
     repository.add_worktree("HEAD", tmp_path / "worktree")
 
-    digests = repository.link_shared(["data"], tmp_path / "worktree")
+    digests = repository.shared_digests(["data"])
+    repository.link_shared(["data"], tmp_path / "worktree", Side.BASELINE)
 
     assert (tmp_path / "worktree" / "data" / "raw" / "images").read_text() == "images"
     assert repository.shared_digests(["data"]) == digests
     (tmp_path / "worktree" / "data" / "raw" / "images").write_text("written by a workload")
     assert repository.shared_digests(["data"]) != digests
+
+
+@pytest.mark.parametrize("paths", [("data", "data/raw"), ("data/raw", "data")], ids="-".join)
+def test_a_shared_input_in_another_one_is_linked_with_it(project, tmp_path, paths):
+    (project / "data" / "raw").mkdir(parents=True)
+    (project / "data" / "raw" / "images").write_text("images")
+    (project / "data" / "labels").write_text("labels")
+    repository = Repository.discover(project)
+    repository.add_worktree("HEAD", tmp_path / "worktree")
+
+    repository.link_shared(paths, tmp_path / "worktree", Side.BASELINE)
+
+    linked = tmp_path / "worktree" / "data"
+    assert linked.is_symlink()
+    assert [(linked / name).read_text() for name in ("raw/images", "labels")] == ["images", "labels"]
 
 
 def test_a_renamed_file_changes_the_hash_of_a_shared_input(project):
@@ -1061,21 +1078,17 @@ def test_a_renamed_file_changes_the_hash_of_a_shared_input(project):
     assert repository.shared_digests(["data"]) != before
 
 
-@pytest.mark.parametrize(
-    ("path", "fact"),
-    [
-        pytest.param("data", "the shared input 'data' does not exist", id="absent"),
-        pytest.param("model.py", "the shared input 'model.py' is tracked by git", id="tracked"),
-    ],
-)
-def test_a_shared_input_that_cannot_be_linked_is_named(project, tmp_path, path, fact):
+def test_a_shared_input_that_does_not_exist_is_named(project):
+    with pytest.raises(TreeError, match="the shared input 'data' does not exist"):
+        Repository.discover(project).shared_digests(["data"])
+
+
+def test_a_shared_input_that_the_revision_tracks_is_named_with_the_revision(project, tmp_path):
     repository = Repository.discover(project)
     repository.add_worktree("HEAD", tmp_path / "worktree")
 
-    with pytest.raises(GitError) as caught:
-        repository.link_shared([path], tmp_path / "worktree")
-
-    assert caught.value.fact.startswith(fact)
+    with pytest.raises(TreeError, match=r"the baseline has its own 'model\.py'"):
+        repository.link_shared(["model.py"], tmp_path / "worktree", Side.BASELINE)
 
 
 def test_nothing_is_written_where_a_link_of_the_revision_leads_out_of_the_worktree(project, tmp_path):
@@ -1093,7 +1106,7 @@ def test_nothing_is_written_where_a_link_of_the_revision_leads_out_of_the_worktr
     (project / "data" / "images").write_text("many")
 
     with pytest.raises(GitError, match="leads 'data/images' out of the project"):
-        repository.link_shared(["data/images"], tmp_path / "worktree")
+        repository.link_shared(["data/images"], tmp_path / "worktree", Side.BASELINE)
 
     assert [path.name for path in outside.iterdir()] == ["hidden"]
 

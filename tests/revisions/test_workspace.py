@@ -69,8 +69,9 @@ def tree(tmp_path):
     return tmp_path / "tree"
 
 
-def test_what_is_shared_among_the_workloads_is_linked_and_not_copied(tree, tmp_path):
-    copy_workloads(tree, tmp_path / "measure", "benchmarks", ["benchmarks/data"])
+@pytest.mark.parametrize("shared", [["data"], ["data/images", "data"]], ids="-".join)
+def test_what_is_shared_among_the_workloads_is_linked_and_not_copied(tree, tmp_path, shared):
+    copy_workloads(tree, tmp_path / "measure", "benchmarks", [f"benchmarks/{name}" for name in shared])
 
     place = tmp_path / "measure" / "benchmarks" / "data"
     assert place.is_symlink()

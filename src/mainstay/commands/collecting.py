@@ -11,16 +11,23 @@ from dataclasses import replace
 
 from mainstay.commands.harness import Harness
 from mainstay.commands.session import Session
-from mainstay.measuring.agenda import Agenda, Collected, as_first, part_of, plan_agenda, selected_part, with_review
+from mainstay.measuring.agenda import (
+    ACCEPT,
+    Agenda,
+    Collected,
+    as_first,
+    one_part,
+    part_of,
+    plan_agenda,
+    selected_part,
+    with_review,
+)
 from mainstay.measuring.grouped import plan_groups
 from mainstay.measuring.strictness import require_known_margins
 from mainstay.records.errors import UsageError
 from mainstay.records.trials import Side
 from mainstay.workers.collecting import Collection, collect_workloads
 from mainstay.workers.process import WorkerSpec, at_once, start_fresh
-
-ACCEPT = "review it, accept it with a waiver"
-"""Advice to the reviewer of a changed workload or environment."""
 
 
 def collect_agenda(session: Session, harness: Harness) -> Agenda:
@@ -48,13 +55,13 @@ def collect_agenda(session: Session, harness: Harness) -> Agenda:
     metrics = tuple(m for found in everything for workload in found.workloads for m in workload.metrics)
     if not any(found.problems or found.skipped_files for found in everything):  # otherwise some metrics are unknown
         require_known_margins(session.settings.own[Side.CANDIDATE], metrics)
-    parts = [part_of(collection, session.start.only) for collection in everything]
     session.watch.lap("workloads")
-    whole, agenda = _plan_agenda(everything), _plan_agenda(parts)
+    whole = plan_agenda(*(Collected(*everything[i : i + 2]) for i in range(0, len(everything), 2)))
+    agenda = one_part(whole, session.start.only, everything)
     agenda = with_review(agenda, "; ".join(filter(None, _reviews(session, harness))))
     if not agenda.assignments and not agenda.settled:
         raise _nothing_to_judge(session, agenda, everything)
-    agenda = selected_part(agenda, session.start.selection, parts)
+    agenda = selected_part(agenda, session.start.selection, everything)
     if session.settings.is_first:
         agenda = as_first(agenda)
     wrong = [problem for problem in everything[0].problems if problem.is_usage]
@@ -66,7 +73,8 @@ def collect_agenda(session: Session, harness: Harness) -> Agenda:
         ),
         known=(
             *metrics,
-            *(finding.metric for planned in (whole, agenda) for finding in planned.settled),
+            *(finding.metric for finding in whole.settled),
+            *whole.metrics_of_files,
             *(group.metric for group in plan_groups(whole, session.configuration.group_by)),
         ),
     )
@@ -87,11 +95,6 @@ def startup_review(startup: Mapping[Side, Mapping[str, str]]) -> str:
         return ""
     what = "the candidate's wheel brings along code that runs in every worker"
     return f"{what} ({', '.join(sorted(new))}): {ACCEPT}"
-
-
-def _plan_agenda(collections: Sequence[Collection]) -> Agenda:
-    """The agenda that follows from what both revisions collect of the workload files of each, or of those of both."""
-    return plan_agenda(*(Collected(*collections[i : i + 2]) for i in range(0, len(collections), 2)))
 
 
 def _reviews(session: Session, harness: Harness) -> Iterator[str]:

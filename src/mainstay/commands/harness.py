@@ -19,6 +19,7 @@ from mainstay.records.runs import Environment
 from mainstay.records.trials import Side
 from mainstay.revisions import environments, workspace
 from mainstay.revisions.environments import Resolution, SubjectEnvironment
+from mainstay.revisions.git import refuse_own_inputs
 from mainstay.revisions.layers import Layer, layers_folder
 from mainstay.revisions.workspace import Prepared, PytestSettings, Seals, add_worktrees, open_layers
 from mainstay.store.integrity import find_changes, take_manifest
@@ -85,10 +86,12 @@ def open_harness(session: Session, resolved: Mapping[Side, Resolution] | None = 
 
     Raises:
         EnvironmentBuildError: If a revision cannot be resolved, built or installed.
+        TreeError: If a revision cannot be gated, or a shared input does not exist.
     """
     repository, start = session.repository, session.start
     with repository.scratch_folder() as scratch, ExitStack() as stack:
         trees = add_worktrees(repository, start.revisions, scratch)
+        shared = _shared_inputs(session, trees)
         pytest_settings = {side: workspace.pytest_settings(tree) for side, tree in trees.items()}
         # before any of their code runs
         sources = tuple(Side) if _workloads_differ(session, trees) else (Side.BASELINE,)
@@ -100,12 +103,21 @@ def open_harness(session: Session, resolved: Mapping[Side, Resolution] | None = 
             repository.remove_worktree(trees[Side.BASELINE])
             repository.add_worktree(start.baseline.commit, trees[Side.BASELINE])
         layers = stack.enter_context(open_layers(resolutions.values()))
-        harness = _build(session, scratch, trees, resolutions, layers, sources=sources)
+        harness = _build(session, scratch, trees, resolutions, layers, shared=shared, sources=sources)
         environments.sweep_builds()  # by now, processes of killed gates have ended
         compile_runner()
         launchers = stack.enter_context(_open_launchers(session, harness))
         session.watch.lap("preparation")
         yield replace(harness, pytest_settings=pytest_settings, launchers=launchers)
+
+
+def _shared_inputs(session: Session, trees: Mapping[Side, Path]) -> dict[str, str]:
+    """SHA-256 of each shared input, which must exist and be of neither revision."""
+    paths = session.configuration.share
+    for side in reversed(Side):  # the candidate names the inputs, so one that both revisions have is its own slip
+        with refusals_of(side):
+            refuse_own_inputs(paths, trees[side], side)
+    return session.repository.shared_digests(paths)
 
 
 @contextmanager
@@ -124,27 +136,25 @@ def _build(
     resolutions: Mapping[Side, Resolution],
     layers: Mapping[str, Layer],
     *,
+    shared: Mapping[str, str],
     sources: Collection[Side],
 ) -> Harness:
     """Build environments and measuring folders, one for each source of workload files, and prepare the data."""
     repository, configuration, settings = session.repository, session.configuration, session.settings
     seals = Seals(layers.values())
     measuring: dict[Side, Path] = {}
-    shared: dict[str, str] = {}
 
     def seal(side: Side, subject: SubjectEnvironment) -> None:
         """Record what is installed for a revision, before the other one is built."""
         seals.add(f"the environment of the {side}", subject.environment)
-        # only now: before, a build backend could have packed shared files
-        linked = repository.link_shared(configuration.share, trees[side])
-        if not shared:
-            shared.update(linked)
-        if side in sources:
-            folder = scratch / "measure" / workspace.FOLDERS[side]
-            workloads = settings.judging[side].workloads
-            with refusals_of(side):
+        with refusals_of(side):
+            # only now: before, a build backend could have packed shared files
+            repository.link_shared(configuration.share, trees[side], side)
+            if side in sources:
+                folder = scratch / "measure" / workspace.FOLDERS[side]
+                workloads = settings.judging[side].workloads
                 measuring[side] = workspace.copy_workloads(trees[side], folder, workloads, configuration.share)
-            seals.add("the workloads", folder)
+                seals.add("the workloads", folder)
 
     version = repository.latest_version(session.start.baseline.commit)
     is_one_tree = session.start.baseline.tree == session.start.candidate.tree

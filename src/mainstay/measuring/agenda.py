@@ -7,12 +7,13 @@ starts no process.
 - :class:`Collected`: the workloads of one folder that both revisions can run.
 - :func:`plan_agenda`: makes the :class:`Agenda`; :func:`with_review` adds a required review, and :func:`as_first` is
   for the change that adds the first workloads.
+- :func:`one_part`, :func:`selected_part`: what is left of it if the user asks for a part of the workloads.
 - :class:`Assignment`: how one workload is measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -23,7 +24,10 @@ from mainstay.records.selections import Selection
 from mainstay.records.trials import Side
 from mainstay.workers.collecting import Collection, Problem, concerns
 
-REVIEW = "the workload changed: review it, accept it with a waiver"
+ACCEPT = "review it, accept it with a waiver"
+"""Advice to the reviewer of a changed workload or environment."""
+
+REVIEW = f"the workload changed: {ACCEPT}"
 """Review required when each revision was measured with its own files."""
 
 FIRST = "the baseline gates nothing yet; this is judged from the next change on"
@@ -67,6 +71,20 @@ class Assignment:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BrokenFile:
+    """A workload file that the baseline cannot collect, although the candidate has no trouble there.
+
+    Attributes:
+        cause: Why the baseline cannot collect it.
+        found: Workloads that the candidate finds in the baseline's file, which tell what the baseline gates there;
+            empty if the candidate cannot collect all of it either.
+    """
+
+    cause: str
+    found: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Agenda:
     """Workloads to be judged.
 
@@ -78,6 +96,7 @@ class Agenda:
         candidate: Metrics that the candidate gates in its own files.
         known: All metrics of either revision, including kinds that are left out of this gate.
         hung: For each workload whose file hung during collection: the revision, the cause and its last output.
+        broken: Files of the baseline that only the baseline cannot collect, by path.
     """
 
     assignments: tuple[Assignment, ...]
@@ -87,11 +106,17 @@ class Agenda:
     candidate: Mapping[str, Metric] = field(default_factory=dict)
     known: tuple[Metric, ...] = ()
     hung: Mapping[str, tuple[Side, str, tuple[str, ...]]] = field(default_factory=dict)
+    broken: Mapping[str, BrokenFile] = field(default_factory=dict)
 
     @property
     def workloads(self) -> tuple[Workload, ...]:
         """Workloads to be measured."""
         return tuple(assignment.workload for assignment in self.assignments)
+
+    @property
+    def metrics_of_files(self) -> tuple[Metric, ...]:
+        """The metrics that stand for the files of the baseline that only the baseline cannot collect."""
+        return tuple(map(_of_file, self.broken))
 
 
 def plan_agenda(before: Collected, after: Collected | None = None) -> Agenda:
@@ -121,6 +146,36 @@ def with_review(agenda: Agenda, review: str) -> Agenda:
     return replace(agenda, assignments=assignments)
 
 
+def one_part(agenda: Agenda, only: str | None, collections: Iterable[Collection]) -> Agenda:
+    """One part of an agenda, ``accuracy`` or ``performance`` (which includes exact counts); all of it if ``None``.
+
+    The parts are separated last, so that the plan of one knows that a file or a workload of the other is there.
+
+    Args:
+        agenda: The whole agenda.
+        only: The part.
+        collections: Collections of all files by both revisions.
+    """
+    if only is None:
+        return agenda
+    known = [workload for collection in collections for workload in collection.workloads]
+    mine = [workload for workload in known if workload.execution.part == only]
+    others = [workload for workload in known if workload.execution.part != only]
+    metrics = _metrics(mine)
+    left_out = _metrics(others).keys() - metrics.keys()
+    ids, unmarked = {workload.id for workload in mine}, set(map(_unmarked, others))
+    part = replace(
+        agenda,
+        assignments=tuple(each for each in agenda.assignments if each.workload.execution.part == only),
+        settled=tuple(finding for finding in agenda.settled if finding.metric.id not in left_out),
+        notes=tuple(note for note in agenda.notes if note not in unmarked),
+        baseline={name: metric for name, metric in agenda.baseline.items() if name in metrics},
+        candidate={name: metric for name, metric in agenda.candidate.items() if name in metrics},
+        hung={name: hang for name, hang in agenda.hung.items() if name in ids},
+    )
+    return _with_broken_files(part, ids.__contains__)
+
+
 def selected_part(agenda: Agenda, selection: Selection, collections: Iterable[Collection]) -> Agenda:
     """The selected part of an agenda; a note counts the other workloads, which are neither judged nor ``missing``.
 
@@ -128,7 +183,7 @@ def selected_part(agenda: Agenda, selection: Selection, collections: Iterable[Co
     baseline.
 
     Args:
-        agenda: The whole agenda.
+        agenda: The whole agenda, or one part.
         selection: The user's selection.
         collections: Collections of all files by both revisions.
     """
@@ -139,18 +194,48 @@ def selected_part(agenda: Agenda, selection: Selection, collections: Iterable[Co
         known |= {workload.id for workload in collection.workloads}
         chosen |= {workload.id for workload in collection.workloads if workload.id not in collection.deselected}
 
-    def is_left_out(name: str) -> bool:
-        return not selection.reaches(name) or name in known - chosen
+    def is_selected(name: str) -> bool:
+        return selection.reaches(name) and (name in chosen or name not in known)
 
-    every = {each.workload.id for each in agenda.assignments} | {finding.metric.workload for finding in agenda.settled}
-    num_left_out = sum(map(is_left_out, every))
-    note = f"only what {selection} selects was gated: {num_left_out} of {len(every)} workloads were not, and are not judged"
-    return replace(
+    part = replace(
         agenda,
-        assignments=tuple(each for each in agenda.assignments if not is_left_out(each.workload.id)),
-        settled=tuple(finding for finding in agenda.settled if not is_left_out(finding.metric.workload)),
-        notes=(note, *agenda.notes),
+        assignments=tuple(each for each in agenda.assignments if is_selected(each.workload.id)),
+        settled=tuple(finding for finding in agenda.settled if is_selected(finding.metric.workload)),
+        broken={path: file for path, file in agenda.broken.items() if selection.reaches(path)},
     )
+    part = _with_broken_files(part, is_selected)
+    every = _judged(agenda)
+    num_left_out = len(every - _judged(part))
+    note = f"only what {selection} selects was gated: {num_left_out} of {len(every)} workloads were not, and are not judged"
+    return replace(part, notes=(note, *part.notes))
+
+
+def _judged(agenda: Agenda) -> set[str]:
+    """The workloads, and files that stand for theirs, that an agenda has a word on."""
+    return {each.workload.id for each in agenda.assignments} | {finding.metric.workload for finding in agenda.settled}
+
+
+def _with_broken_files(part: Agenda, is_selected: Callable[[str], bool]) -> Agenda:
+    """A part of an agenda with a finding on each file of the baseline that may have held a workload of that part.
+
+    If it is known that a file held workloads of other parts alone, it is left out. Otherwise a review is needed, as it
+    is for the workloads that the candidate has there.
+
+    Args:
+        part: Assignments and findings of the part; the files of the whole.
+        is_selected: Whether a workload belongs to the part.
+    """
+    broken = {
+        path: replace(file, found=frozenset(filter(is_selected, file.found)))
+        for path, file in part.broken.items()
+        if not file.found or any(map(is_selected, file.found))
+    }
+    settled = [each for each in part.settled if each.metric.workload not in part.broken.keys() - broken.keys()]
+    told = {finding.metric.workload for finding in settled}
+    for path, file in broken.items():
+        if path not in told and not _concerns_any(path, (each.workload.id for each in part.assignments)):
+            settled.append(_unknown(path, file.cause))
+    return replace(part, settled=tuple(settled), broken=broken)
 
 
 def as_first(agenda: Agenda) -> Agenda:
@@ -202,8 +287,9 @@ def _plan_both(before: Collected, after: Collected) -> Agenda:
         assignments=tuple(assignments),
         settled=tuple(settled),
         notes=_notes([*after.candidate.workloads, *before.baseline.workloads], [before.baseline, after.candidate]),
-        baseline=_metrics(before.baseline),
-        candidate=_metrics(after.candidate),
+        baseline=_metrics(before.baseline.workloads),
+        candidate=_metrics(after.candidate.workloads),
+        broken=_broken_files(before, after),
     )
 
 
@@ -229,8 +315,8 @@ def _plan_shared(collected: Collected) -> Agenda:
             *_uncollected_by_both(collected),
         ),
         notes=_notes([known[name] for name in order], collected),
-        baseline=_metrics(baseline),
-        candidate=_metrics(candidate),
+        baseline=_metrics(baseline.workloads),
+        candidate=_metrics(candidate.workloads),
     )
 
 
@@ -302,20 +388,24 @@ def _gated(collection: Collection) -> dict[str, Workload]:
     return {workload.id: workload for workload in collection.workloads if workload.metrics}
 
 
-def _metrics(collection: Collection) -> dict[str, Metric]:
+def _metrics(workloads: Iterable[Workload]) -> dict[str, Metric]:
     """All gated metrics, by id."""
-    return {metric.id: metric for workload in collection.workloads for metric in workload.metrics}
+    return {metric.id: metric for workload in workloads for metric in workload.metrics}
 
 
 def _notes(workloads: Iterable[Workload], collections: Iterable[Collection]) -> tuple[str, ...]:
     """A sentence on each workload that gates nothing, and on each file that skips itself."""
-    idle = (f"{workload.id} gates nothing: it has no marker" for workload in workloads if not workload.metrics)
+    idle = (_unmarked(workload) for workload in workloads if not workload.metrics)
     files = (
         f"{file.id} is not judged, it skips itself: {file.cause}"
         for collection in collections
         for file in collection.skipped_files
     )
     return tuple(dict.fromkeys((*idle, *files)))
+
+
+def _unmarked(workload: Workload) -> str:
+    return f"{workload.id} gates nothing: it has no marker"
 
 
 def _problem_of(workload: str, collection: Collection) -> str:
@@ -352,30 +442,53 @@ def _uncollected(before: Collected, after: Collected) -> Iterator[Finding]:
     workload there, the file is ``missing``. Files whose workloads get findings of their own are left out.
     """
     gated_before, gated_after = _gated(before.baseline), _gated(after.candidate)
-    of_candidate = [problem for problem in after.candidate.problems if not problem.is_usage]
-    for problem in of_candidate:
-        if not _concerns_any(problem, gated_before):
+    for problem in after.candidate.problems:
+        if not (problem.is_usage or _concerns_any(problem.id, gated_before)):
             is_shared = problem.id in {each.id for each in after.baseline.problems}
             yield _uncollectable(problem, Blame.BOTH if is_shared else Blame.CANDIDATE, after.candidate)
-    for problem in before.baseline.problems:
-        is_known = problem.id in {each.id for each in of_candidate} or _concerns_any(problem, gated_after)
-        if not (problem.is_usage or is_known):
-            reason = f"the candidate has no workload there, and what the baseline gates is unknown: {problem.cause}"
-            yield _missing(_of_file(problem), reason)
+    for path, file in _broken_files(before, after).items():
+        if not _concerns_any(path, gated_after):
+            reason = f"the candidate has no workload there, and what the baseline gates is unknown: {file.cause}"
+            yield _missing(_of_file(path), reason)
+
+
+def _broken_files(before: Collected, after: Collected) -> dict[str, BrokenFile]:
+    """The files of the baseline in which code failed for the baseline, and not for the candidate in its own."""
+    of_candidate = {problem.id for problem in after.candidate.problems if not problem.is_usage}
+    return {
+        problem.id: BrokenFile(cause=problem.cause, found=_found_in(problem.id, before.candidate))
+        for problem in before.baseline.problems
+        if not problem.is_usage and problem.id not in of_candidate
+    }
+
+
+def _found_in(path: str, collection: Collection) -> frozenset[str]:
+    """The gated workloads that a revision finds in a file or folder; empty if it cannot collect all of it."""
+    unknown = (each.id for each in (*collection.problems, *collection.skipped_files))
+    if any(concerns(path, each) or concerns(each, path) for each in unknown):
+        return frozenset()
+    return frozenset(name for name in _gated(collection) if concerns(path, name))
 
 
 def _uncollectable(problem: Problem, blame: Blame, collection: Collection) -> Finding:
     who = "neither revision can" if blame is Blame.BOTH else "the candidate cannot"
-    return _error(_of_file(problem), f"{who} collect it: {problem.cause}", blame, collection.last_lines)
+    return _error(_of_file(problem.id), f"{who} collect it: {problem.cause}", blame, collection.last_lines)
 
 
-def _concerns_any(problem: Problem, workloads: Iterable[str]) -> bool:
-    return any(concerns(problem.id, workload) for workload in workloads)
+def _unknown(path: str, cause: str) -> Finding:
+    """The finding on a file of the baseline where nothing else of what the user asks for is judged."""
+    unknown = f"the baseline cannot collect it ({cause}), so it may have held workloads that are to be gated"
+    review = f"{unknown}, and the candidate has none of these there: {ACCEPT}"
+    return Finding(metric=_of_file(path), verdict=Verdict.INCONCLUSIVE, reason=review, review=review, is_new=True)
 
 
-def _of_file(problem: Problem) -> Metric:
+def _concerns_any(path: str, workloads: Iterable[str]) -> bool:
+    return any(concerns(path, workload) for workload in workloads)
+
+
+def _of_file(path: str) -> Metric:
     """A metric that stands for a file that could not be collected."""
-    return Metric(workload=problem.id, name="collection", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.0)
+    return Metric(workload=path, name="collection", kind=Kind.ACCURACY, direction=Direction.HIGHER, margin=0.0)
 
 
 def _missing(metric: Metric, reason: str) -> Finding:

@@ -98,7 +98,10 @@ class GitError(MainstayError):
 
 
 class TreeError(GitError):
-    """A revision cannot be gated: it tracks runs, lacks a submodule or files it needs, or has links that lead out of it."""
+    """A revision cannot be gated.
+
+    It tracks runs, lacks a submodule or files it needs, has a shared input itself, or has links that lead out of it.
+    """
 
 
 class EnvironmentBuildError(MainstayError):

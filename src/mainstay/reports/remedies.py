@@ -178,7 +178,7 @@ def next_step(finding: Finding, gate: Gate | None = None) -> Step:
         case Verdict.FAIL:
             return Step(metric, f"repair what made it worse, then {gate.again}", *again)
         case Verdict.MISSING:
-            file = shlex.quote(metric.partition("::")[0])
+            file = shlex.quote(clean(finding.metric.workload.partition("::")[0]))
             command = f"git diff {gate.ends} -- {file}"
             return Step(metric, "find out what happened to it, and restore it", command, minutes_text(1))
         case Verdict.NEW:

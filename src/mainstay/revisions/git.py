@@ -6,6 +6,7 @@ working tree becomes a commit that no reference points at, through a separate in
 - :class:`Repository`: one repository with a working tree; it has all operations.
 - :class:`Outcome`: the result of a call of git.
 - :class:`Choice`: a revision that was chosen, with notes about the choice.
+- :func:`refuse_own_inputs`: refuses shared inputs that a revision has itself.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import shutil
 import subprocess
 import time
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -788,28 +789,26 @@ class Repository:
 
     # --- shared inputs ---------------------------------------------------------------------------------------------
 
-    def link_shared(self, paths: Iterable[str], worktree: Path) -> dict[str, str]:
-        """Link ignored inputs of the user's tree into a worktree, and return the SHA-256 of each.
+    def link_shared(self, paths: Collection[str], worktree: Path, side: Side) -> None:
+        """Link ignored inputs of the user's tree into a worktree.
 
         A link cannot prevent writing, and a copy of a large data set would take longer than the gate. So the input
-        itself is linked, and a write by a workload is detected when :meth:`shared_digests` is called again.
+        itself is linked, and a write by a workload is detected by :meth:`shared_digests`.
+
+        Args:
+            paths: The inputs, which exist.
+            worktree: The project's folder in the worktree.
+            side: The revision.
 
         Raises:
-            TreeError: If an input does not exist, or git tracks it, so that each revision has its own.
+            TreeError: If the revision has one of the inputs itself.
         """
-        digests = self.shared_digests(paths)
-        for path in digests:
+        refuse_own_inputs(paths, worktree, side)
+        for path in sorted(paths):
             place = worktree / path
-            if os.path.lexists(place):
-                raise TreeError(
-                    f"the shared input {path!r} is tracked by git, so each revision has its own",
-                    looked_in=str(place),
-                    next_step=f"remove {path} from tool.mainstay.share, or from git",
-                )
-            _refuse_way_out(place, worktree)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.symlink_to((self.root / path).resolve())
-        return digests
+            if not place.exists():  # a path inside another one, which comes after it, was linked with it
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.symlink_to((self.root / path).resolve())
 
     def shared_digests(self, paths: Iterable[str]) -> dict[str, str]:
         """Return the SHA-256 over names and contents of each shared input.
@@ -995,6 +994,28 @@ def _kept_copies(folders: Iterable[Path], name: str) -> list[Path]:
     if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
         return []
     return [folder / "modules" / name for folder in folders]
+
+
+def refuse_own_inputs(paths: Iterable[str], worktree: Path, side: Side) -> None:
+    """Refuse shared inputs that a revision has itself, or whose place a link of its leads out of the project.
+
+    Args:
+        paths: The inputs, relative to the project's folder.
+        worktree: The project's folder in the worktree of the revision, before anything is linked into it.
+        side: The revision.
+
+    Raises:
+        TreeError: For the first such input.
+    """
+    for path in paths:
+        place = worktree / path
+        if os.path.lexists(place):
+            raise TreeError(
+                f"the {side} has its own {path!r}, so that input cannot be shared: git tracks it, or a build makes it",
+                looked_in=str(place),
+                next_step=f"remove {path} from tool.mainstay.share or from git, or share it under another name",
+            )
+        _refuse_way_out(place, worktree)
 
 
 def _refuse_way_out(place: Path, worktree: Path) -> None:

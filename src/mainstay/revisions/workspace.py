@@ -217,9 +217,9 @@ def copy_workloads(tree: Path, folder: Path, workloads: str, shared: Iterable[st
     for path in helper_files(tree, workloads):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(tree / path, folder / path)
-    for path, source in inputs.items():
+    for path, source in sorted(inputs.items()):
         place = folder / path
-        if not place.exists():  # a path inside another one was copied with it
+        if not place.exists():  # a path inside another one, which comes after it, was linked or copied with it
             place.parent.mkdir(parents=True, exist_ok=True)
             place.symlink_to(source.resolve())
     if name := pytest_settings(tree).file:
