@@ -217,7 +217,9 @@ def test_a_broken_file_that_may_have_held_a_workload_of_this_part_needs_a_review
 
     assert waived.returncode == 0, waived.stderr
     assert (accuracy.status, accuracy.verdicts) == (0, {TOP1: "pass", file: "waived"}), accuracy.stdout
-    assert (performance.status, performance.verdicts) == (3, {size: "inconclusive", HEALTHY: "pass"}), performance.stdout
+    assert (performance.status, performance.verdicts) == (3, {size: "inconclusive", HEALTHY: "pass"}), (
+        performance.stdout
+    )
 
 
 def test_a_library_that_skips_its_own_workload_leaves_the_metric_missing(guarded):

@@ -115,7 +115,9 @@ def test_policy_maps_inconclusive(project, policy, status):
 @pytest.mark.parametrize(
     ("deviation", "status", "words"),
     [
-        pytest.param(0.1, 0, "it only warns: the estimate lies within the margin", id="calibrated-noise", marks=pytest.mark.slow),
+        pytest.param(
+            0.1, 0, "it only warns: the estimate lies within the margin", id="calibrated-noise", marks=pytest.mark.slow
+        ),
         pytest.param(1e-7, 3, "is more than 3 times the calibrated", id="noise-beyond-the-calibrated"),
     ],
 )

@@ -40,7 +40,9 @@ def hostile(project):
 @pytest.mark.parametrize(
     ("statement", "cause"),
     [
-        pytest.param("os.write(EVENTS, b'\\xff no JSON\\n')", "broke its protocol", id="no-json", marks=pytest.mark.slow),
+        pytest.param(
+            "os.write(EVENTS, b'\\xff no JSON\\n')", "broke its protocol", id="no-json", marks=pytest.mark.slow
+        ),
         pytest.param(
             """os.write(EVENTS, json.dumps({"event": "finished", "outcome": "completed", "cause": "", "detail": [],"""
             """ "duration_s": 1, "peak_memory_bytes": 1, "threads": [], "values": {"top1_accuracy": 0.8}})"""

@@ -121,7 +121,9 @@ INTERRUPTIONS += [(number, moment) for moment in (1.5, 2.5) for number in (signa
 @pytest.mark.parametrize(
     ("number", "moment"),
     [
-        pytest.param(signal.SIGINT, 0.0, marks=[pytest.mark.settings(FORKED), pytest.mark.slow]),  # before there are workers
+        pytest.param(
+            signal.SIGINT, 0.0, marks=[pytest.mark.settings(FORKED), pytest.mark.slow]
+        ),  # before there are workers
         pytest.param(signal.SIGTERM, 0.7, marks=pytest.mark.settings(FORKED)),
         *(pytest.param(*interruption, marks=pytest.mark.slow) for interruption in INTERRUPTIONS),
     ],

@@ -1290,7 +1290,8 @@ def test_import_roots_of_a_wheel(tmp_path, names, roots):
             'requires = ["hatchling"]\nbuild-backend = "hatchling.build"',
             {"subject/__init__.py": ""},
             ("subject",),
-            id="hatchling-flat", marks=pytest.mark.slow,
+            id="hatchling-flat",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             'requires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"',

@@ -265,7 +265,13 @@ def test_a_timed_workload_that_one_side_skips_once_is_measured(measure):
     ("body", "outcome", "cause"),
     [
         pytest.param("os._exit(3)", Outcome.CRASHED, "exited with status 3", id="dies"),
-        pytest.param("{hang}", Outcome.TIMED_OUT, "no answer within 600 s", id="block-longer-than-the-limit", marks=pytest.mark.slow),
+        pytest.param(
+            "{hang}",
+            Outcome.TIMED_OUT,
+            "no answer within 600 s",
+            id="block-longer-than-the-limit",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_process_that_ends_in_a_block_fails_its_workload_only(measure, hang, body, outcome, cause):
@@ -528,8 +534,16 @@ ENDED = """channel.send("finished", outcome="completed", cause="", detail=[], du
     ("body", "after", "cause"),
     [
         pytest.param(ENDED, "pass", "ended before all its blocks were measured", id="ends-too-early"),
-        pytest.param("channel.send('ready', call_s=0.1, left=None)", "pass", "out of turn", id="out-of-turn", marks=pytest.mark.slow),
-        pytest.param("channel.send('block', seconds='1')", "pass", "not as agreed", id="text-for-seconds", marks=pytest.mark.slow),
+        pytest.param(
+            "channel.send('ready', call_s=0.1, left=None)",
+            "pass",
+            "out of turn",
+            id="out-of-turn",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "channel.send('block', seconds='1')", "pass", "not as agreed", id="text-for-seconds", marks=pytest.mark.slow
+        ),
         pytest.param(
             "pass",
             "benchmark.recorded = lambda: {'values': {'call_time': 1e-9}}",

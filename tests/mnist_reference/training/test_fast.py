@@ -201,7 +201,11 @@ for num_threads in (1, 2, 3, 4):
     "variables",
     [
         pytest.param({"MKL_CBWR": "COMPATIBLE"}, id="products-in-another-order"),
-        pytest.param({"MKL_ENABLE_INSTRUCTIONS": "SSE4_2", "ATEN_CPU_CAPABILITY": "default"}, id="no-vectors", marks=pytest.mark.slow),
+        pytest.param(
+            {"MKL_ENABLE_INSTRUCTIONS": "SSE4_2", "ATEN_CPU_CAPABILITY": "default"},
+            id="no-vectors",
+            marks=pytest.mark.slow,
+        ),
         pytest.param({"MKL_CBWR": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}, id="avx2"),
     ],
 )
