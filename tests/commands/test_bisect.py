@@ -436,7 +436,11 @@ def tracks_and_shares_data(folder):
 )
 def test_a_shared_input_that_a_commit_tracks_is_put_down_to_that_commit(tmp_path, good, bad, in_tree, error, why):
     spoils = iter([good, bad])
-    root = make_history(tmp_path / "project", {1, 16}, lambda folder: next(spoils)(folder))
+
+    def spoil(folder):
+        next(spoils)(folder)
+
+    root = make_history(tmp_path / "project", {1, 16}, spoil)
     if in_tree:
         (root / "data").write_text("shared")
 
