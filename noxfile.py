@@ -361,7 +361,7 @@ def comparison(session: nox.Session) -> None:
 
 @task(default=False)
 def slow(session: nox.Session) -> None:
-    """Run the tests that take minutes: every fault on digits, every tutorial from top to bottom."""
+    """Run the tests that take longest: faults on digits, tutorials from top to bottom, further cases of whole gates."""
     install_project(session, "test")
     run_tests(session, "pytest", "--slow", "-m", "slow")
 

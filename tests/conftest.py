@@ -1,4 +1,4 @@
-"""Options of the whole suite: ``--slow`` also runs what takes minutes."""
+"""Options of the whole suite: ``--slow`` also runs what takes longest."""
 
 from __future__ import annotations
 
@@ -82,11 +82,11 @@ def make_specs_in() -> Callable[..., dict[Side, WorkerSpec]]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--slow", action="store_true", help="also run tests marked slow, which take minutes")
+    parser.addoption("--slow", action="store_true", help="also run tests marked slow, which take longest")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "slow: takes minutes; skipped unless --slow is given")
+    config.addinivalue_line("markers", "slow: takes seconds or minutes where a cheaper test shows the same; skipped unless --slow is given")
     config.addinivalue_line("markers", "in_repository: reads files beside the tests, so it is skipped outside")
     config.addinivalue_line("markers", "first: takes longest, so it begins first and the others run beside it")
     config.addinivalue_line(
