@@ -44,10 +44,12 @@ from tests.repositories import git
 )
 def test_part_of_the_workloads_is_chosen_by_execution(only, kept):
     executions = (TRAINED, INTERLEAVED, ALONE, ONCE)
-    workloads = [Workload(id=execution.name, execution=execution, metrics=()) for execution in executions]
-    collection = Collection(workloads=tuple(workloads))
+    workloads = tuple(Workload(id=execution.name, execution=execution, metrics=()) for execution in executions)
+    whole = agenda.Agenda(assignments=tuple(Assignment(workload=workload) for workload in workloads), settled=())
 
-    assert [workload.id for workload in agenda.part_of(collection, only).workloads] == kept
+    part = agenda.one_part(whole, only, [Collection(workloads=workloads)])
+
+    assert [workload.id for workload in part.workloads] == kept
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,16 @@
 """Whatever the baseline gates is judged or missing, in every case of what the two revisions can collect."""
 
 import itertools
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
-from mainstay.measuring.agenda import REVIEW, Collected, one_part, plan_agenda, selected_part
+from mainstay.measuring.agenda import REVIEW, Agenda, Collected, as_first, one_part, plan_agenda, selected_part
 from mainstay.records.executions import INTERLEAVED, TRAINED
 from mainstay.records.findings import Blame, MeasuredWith, Verdict
 from mainstay.records.metrics import Direction, Kind, Metric, Scoring, Tier, Workload
 from mainstay.records.selections import Selection
+from mainstay.store.journal import Journal
 from mainstay.workers.collecting import Collection, Problem
 
 A = "a.py::test"
@@ -418,9 +419,48 @@ def test_a_file_that_may_have_held_a_workload_of_the_part_needs_a_review_and_can
 
     assert (finding.needs_review, finding.is_new) == (True, True)
     assert finding.reason == (
-        "the baseline cannot collect it (no such module), so it may have held workloads that are to be gated, and the "
-        "candidate has none of these there: review it, accept it with a waiver"
+        "the baseline cannot collect it (no such module): it may have held workloads that are to be gated, and the "
+        "candidate has none there: review it, accept it with a waiver"
     )
+
+
+def test_workloads_that_are_known_from_the_candidate_alone_are_named_once_they_are_gone():
+    found = collection(A, "p.py::gone")
+
+    (finding,) = parts_of(before=(P_BROKEN, found), after=(P_MENDED, P_MENDED))["accuracy"].settled
+
+    assert finding.reason == (
+        "the baseline cannot collect it (no such module): its workloads are known from the candidate alone, which has "
+        "p.py::gone there no longer: review it, accept it with a waiver"
+    )
+
+
+def test_a_broken_file_of_a_baseline_that_gates_nothing_yet_is_not_held_against_the_first_change():
+    whole = plan(before=(P_BROKEN, P_BROKEN), after=(P_MENDED, P_MENDED))
+
+    part = one_part(whole, "accuracy", [P_BROKEN, P_BROKEN, P_MENDED, P_MENDED])
+
+    assert {finding.verdict for finding in as_first(part).settled} == {Verdict.NEW}
+
+
+def test_a_workload_without_a_marker_is_noted_in_each_part_that_it_belongs_to():
+    trained = Workload(id=P, execution=TRAINED, metrics=())
+    before, after = collection(A, trained), collection(A, replace(SPEED, metrics=()))
+
+    parts = parts_of(before=(before, before), after=(after, after))
+
+    assert {part.notes for part in parts.values()} == {(f"{P} gates nothing: it has no marker",)}
+
+
+def test_an_agenda_with_a_broken_file_is_the_same_once_it_was_written_and_read(tmp_path):
+    agenda = plan(before=(P_BROKEN, P_KNOWN_AND_MORE), after=(P_MENDED, P_MENDED))
+    journal = Journal(tmp_path / "journal.jsonl")
+
+    journal.append("basis", agenda=asdict(agenda))
+
+    (line,) = journal.read()
+    assert agenda.broken["p.py"].found == ("p.py::gone", P)
+    assert journal.content(line, "agenda", Agenda) == agenda
 
 
 @pytest.mark.parametrize(

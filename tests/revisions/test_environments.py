@@ -1321,7 +1321,6 @@ def test_the_usual_backends_and_layouts_build(tmp_path, cache, build_system, fil
     assert {"iniconfig", "pytest"} < set(subject.record.packages)
 
 
-@pytest.mark.slow
 @pytest.mark.package_index
 def test_a_project_with_only_setup_py_builds(tmp_path, cache):
     trees = {side: tmp_path / side / "tree" for side in Side}

@@ -442,7 +442,6 @@ ASV_COMMON = """
 """
 
 
-@pytest.mark.slow
 def test_a_suite_of_asv_is_gated_where_the_settings_name_its_files(gate_suite):
     files = {
         "__init__.py": "",

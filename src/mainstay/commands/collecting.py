@@ -17,7 +17,6 @@ from mainstay.measuring.agenda import (
     Collected,
     as_first,
     one_part,
-    part_of,
     plan_agenda,
     selected_part,
     with_review,
@@ -110,9 +109,9 @@ def _nothing_to_judge(session: Session, agenda: Agenda, collections: Sequence[Co
     next_step = "write one as the how-to 'add a workload' shows"
     if agenda.notes:
         fact = f"nothing to judge: {'; '.join(agenda.notes)}"
-        wanted = [workload for found in collections for workload in part_of(found, session.start.only).workloads]
+        known = [workload for found in collections for workload in found.workloads]
         next_step = "add @pytest.mark.accuracy(metric=..., margin=...)"
-        if all(workload.execution.is_once for workload in wanted):
+        if all(each.execution.is_once for each in known if session.start.only in {None, each.execution.part}):
             next_step = "add @pytest.mark.deterministic(metric=...)"
     elif any(collection.workloads for collection in collections):
         fact = f"no workload of {session.start.only}"

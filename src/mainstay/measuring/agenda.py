@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from mainstay.measuring.strictness import stricter_metric, why_incomparable
 from mainstay.records.findings import Blame, Finding, MeasuredWith, Verdict
+from mainstay.records.formatting import first_few
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
 from mainstay.records.selections import Selection
 from mainstay.records.trials import Side
@@ -81,7 +82,7 @@ class BrokenFile:
     """
 
     cause: str
-    found: frozenset[str] = frozenset()
+    found: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,7 +164,8 @@ def one_part(agenda: Agenda, only: str | None, collections: Iterable[Collection]
     others = [workload for workload in known if workload.execution.part != only]
     metrics = _metrics(mine)
     left_out = _metrics(others).keys() - metrics.keys()
-    ids, unmarked = {workload.id for workload in mine}, set(map(_unmarked, others))
+    ids = {workload.id for workload in mine}
+    unmarked = set(map(_unmarked, others)) - set(map(_unmarked, mine))
     part = replace(
         agenda,
         assignments=tuple(each for each in agenda.assignments if each.workload.execution.part == only),
@@ -226,7 +228,7 @@ def _with_broken_files(part: Agenda, is_selected: Callable[[str], bool]) -> Agen
         is_selected: Whether a workload belongs to the part.
     """
     broken = {
-        path: replace(file, found=frozenset(filter(is_selected, file.found)))
+        path: replace(file, found=tuple(filter(is_selected, file.found)))
         for path, file in part.broken.items()
         if not file.found or any(map(is_selected, file.found))
     }
@@ -234,7 +236,7 @@ def _with_broken_files(part: Agenda, is_selected: Callable[[str], bool]) -> Agen
     told = {finding.metric.workload for finding in settled}
     for path, file in broken.items():
         if path not in told and not _concerns_any(path, (each.workload.id for each in part.assignments)):
-            settled.append(_unknown(path, file.cause))
+            settled.append(_unknown(path, file))
     return replace(part, settled=tuple(settled), broken=broken)
 
 
@@ -249,7 +251,8 @@ def as_first(agenda: Agenda) -> Agenda:
         for assignment in agenda.assignments
         for metric in assignment.workload.metrics
     )
-    return replace(agenda, assignments=(), settled=(*new, *agenda.settled), hung={})
+    settled = [finding for finding in agenda.settled if finding.metric.workload not in agenda.broken]
+    return replace(agenda, assignments=(), settled=(*new, *settled), hung={}, broken={})
 
 
 def _hung(
@@ -462,12 +465,12 @@ def _broken_files(before: Collected, after: Collected) -> dict[str, BrokenFile]:
     }
 
 
-def _found_in(path: str, collection: Collection) -> frozenset[str]:
-    """The gated workloads that a revision finds in a file or folder; empty if it cannot collect all of it."""
+def _found_in(path: str, collection: Collection) -> tuple[str, ...]:
+    """The gated workloads that a revision finds in a file or folder; none if it cannot collect all of it."""
     unknown = (each.id for each in (*collection.problems, *collection.skipped_files))
     if any(concerns(path, each) or concerns(each, path) for each in unknown):
-        return frozenset()
-    return frozenset(name for name in _gated(collection) if concerns(path, name))
+        return ()
+    return tuple(sorted(name for name in _gated(collection) if concerns(path, name)))
 
 
 def _uncollectable(problem: Problem, blame: Blame, collection: Collection) -> Finding:
@@ -475,10 +478,12 @@ def _uncollectable(problem: Problem, blame: Blame, collection: Collection) -> Fi
     return _error(_of_file(problem.id), f"{who} collect it: {problem.cause}", blame, collection.last_lines)
 
 
-def _unknown(path: str, cause: str) -> Finding:
+def _unknown(path: str, file: BrokenFile) -> Finding:
     """The finding on a file of the baseline where nothing else of what the user asks for is judged."""
-    unknown = f"the baseline cannot collect it ({cause}), so it may have held workloads that are to be gated"
-    review = f"{unknown}, and the candidate has none of these there: {ACCEPT}"
+    held = "it may have held workloads that are to be gated, and the candidate has none there"
+    if file.found:
+        held = f"its workloads are known from the candidate alone, which has {first_few(file.found)} there no longer"
+    review = f"the baseline cannot collect it ({file.cause}): {held}: {ACCEPT}"
     return Finding(metric=_of_file(path), verdict=Verdict.INCONCLUSIVE, reason=review, review=review, is_new=True)
 
 
@@ -497,11 +502,3 @@ def _missing(metric: Metric, reason: str) -> Finding:
 
 def _error(metric: Metric, reason: str, blame: Blame, detail: Sequence[str] = ()) -> Finding:
     return Finding(metric=metric, verdict=Verdict.ERROR, reason=reason, blame=blame, detail=tuple(detail))
-
-
-def part_of(collection: Collection, only: str | None) -> Collection:
-    """Keep the workloads of one part, ``accuracy`` or ``performance`` (which includes exact counts); all if ``None``."""
-    if only is None:
-        return collection
-    wanted = tuple(w for w in collection.workloads if w.execution.part == only)
-    return replace(collection, workloads=wanted)

@@ -65,8 +65,8 @@ SMALLEST_MEAN = 2.0**-100
 
 If a gradient becomes zero for good, as for a pixel that is seldom inked, its mean decays by a tenth in every step, until
 it lies below the smallest normal number, 2 ** -126. Many processors calculate far more slowly with such numbers. Adam
-divides by at least 1e-8, so a mean of this size moves a weight by less than 1e-21 of the learning rate: no weight above
-1e-13 of it changes in float32.
+divides by at least 1e-8, so a mean of this size moves a weight by less than 1e-21 of the learning rate. While the gradient
+stays zero, no weight above 1e-13 of it changes in float32.
 """
 
 NUM_UNTIL_SMALL = 128
@@ -96,7 +96,7 @@ except AttributeError:
 else:
     HAS_KERNELS = True  # if one is missing, the plain way is used
 
-try:  # oneDNN uses AVX-512 on every processor and shares such small products among threads more evenly than MKL elsewhere
+try:  # oneDNN uses AVX-512 on every processor, and shares such small products among threads evenly
     shared_product = torch.ops.mkldnn._linear_pointwise.default
 except AttributeError:
     HAS_SHARED_PRODUCT = False  # PyTorch was built without oneDNN
@@ -225,11 +225,10 @@ class _AdamState(NamedTuple):
 def _moved_alike(start: Tensor, end: Tensor, other: Tensor) -> bool:
     """Whether a moment moved from the start to two ends that are equal except for rounding.
 
-    A moment takes up a gradient or its square, so this compares gradients. The moment itself is rounded, too, and may be
-    set to zero if it is small.
+    A moment takes up a gradient or its square, so this compares gradients. The moment itself is rounded, too. Means that
+    may be set to zero do not count, since the square of :data:`SMALLEST_MEAN` is zero in float32.
     """
     allowed = ROUNDING * (end - start).norm() + MAX_UPDATE_ERROR * UNIT_ROUNDOFF * end.norm()
-    allowed += SMALLEST_MEAN * math.sqrt(end.numel())
     return bool((other - end).norm() <= allowed)
 
 
@@ -316,7 +315,7 @@ class Steps:
         buffers = self._buffers_for(size)
         # the library's sums depend on the alignment within a cache line
         is_aligned = batches[0].numel() * self._images.shape[1] * losses.element_size() % CACHE_LINE == 0
-        at_once = max(1, NUM_LOOKED_UP // batches[0].numel()) if is_aligned else 1
+        at_once = min(max(1, NUM_LOOKED_UP // batches[0].numel()), NUM_UNTIL_SMALL) if is_aligned else 1
         left = iter(rates)
         num_until_small = 0
         for some, their_losses in zip(batches.split(at_once), losses.split(at_once), strict=True):
@@ -484,12 +483,15 @@ class _Buffers:
 def _can_be_shared_out(weights: Tensor) -> bool:
     """Whether several threads share the products of a layer, which then have other bits than those of the plain way."""
     is_large = weights.device.type == "cpu" and weights.numel() >= LEAST_SHARED_OUT
-    return is_large and HAS_SHARED_PRODUCT and torch.get_num_threads() > 1 and not is_made_for_mkl()
+    return is_large and HAS_SHARED_PRODUCT and torch.get_num_threads() > 1 and not prefers_mkl()
 
 
 @cache
-def is_made_for_mkl() -> bool:
-    """Whether the processor is Intel's, on which MKL computes such products faster than oneDNN."""
+def prefers_mkl() -> bool:
+    """Whether the processor is Intel's, on which MKL computes such products faster than oneDNN.
+
+    It is false where PyTorch is too old to name the processor.
+    """
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return torch.backends.mkl.is_available() and "Intel" in str(capabilities.get("cpu_name"))
 
