@@ -180,6 +180,14 @@ def unused(): ...
             id="usefixtures-of-a-module",
         ),
         pytest.param("def test_a(benchmark, tmp_path): ...\n", set(), id="none"),
+        pytest.param(
+            "@mark.parametrize('n, data', [(1, 2)])\ndef test_a(benchmark, n, data): ...\n", set(), id="parameter"
+        ),
+        pytest.param(
+            "@mark.parametrize(['data'], [1], indirect=True)\ndef test_a(benchmark, data): ...\n",
+            {"data", "source"},
+            id="parameter-of-a-fixture",
+        ),
         pytest.param("def test_a(benchmark): ...\ndef test_b(data): ...\n", set(), id="test-that-does-not-measure"),
         pytest.param(
             "@fixture\ndef data(): ...\ndef test_a(benchmark, data): ...\n", set(), id="overridden-by-the-module"

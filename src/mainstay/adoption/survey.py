@@ -404,7 +404,8 @@ def _measuring_tests(tree: ast.Module, visible: Sequence[Mapping[str, _Fixture]]
             for test in _tests(scope):
                 marks[test] += of_all
     for test, its_marks in marks.items():
-        used = _used_fixtures({*_arguments(test), *_marked_fixtures(its_marks)}, visible)
+        asked = {*_arguments(test), *_marked_fixtures(its_marks)} - set(_parameters(its_marks))
+        used = _used_fixtures(asked, visible)
         if _is_marked(its_marks, markers) or any(name in (*FIXTURES, *DEPENDENT_FIXTURES) for name, _ in used):
             yield used
 
@@ -482,6 +483,14 @@ def _arguments(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str
     """Names of the arguments of a test or a fixture, which are fixtures."""
     arguments = (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)
     return (argument.arg for argument in arguments)
+
+
+def _parameters(marks: Iterable[ast.expr]) -> Iterator[str]:
+    """Names of arguments that ``pytest.mark.parametrize`` gives itself, in place of a fixture."""
+    for mark in marks:
+        if isinstance(mark, ast.Call) and mark.args and _last_name(mark.func) == "parametrize":
+            if not any(keyword.arg == "indirect" for keyword in mark.keywords):
+                yield from (name.strip() for text in _strings(mark.args[0]) for name in text.split(","))
 
 
 def _marked_fixtures(marks: Iterable[ast.expr]) -> Iterator[str]:
