@@ -86,7 +86,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "slow: takes seconds or minutes where a cheaper test shows the same; skipped unless --slow is given")
+    config.addinivalue_line(
+        "markers", "slow: takes seconds or minutes where a cheaper test shows the same; skipped unless --slow is given"
+    )
     config.addinivalue_line("markers", "in_repository: reads files beside the tests, so it is skipped outside")
     config.addinivalue_line("markers", "first: takes longest, so it begins first and the others run beside it")
     config.addinivalue_line(

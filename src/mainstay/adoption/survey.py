@@ -487,10 +487,10 @@ def _arguments(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str
 
 def _parameters(marks: Iterable[ast.expr]) -> Iterator[str]:
     """Names of arguments that ``pytest.mark.parametrize`` gives itself, in place of a fixture."""
-    for mark in marks:
-        if isinstance(mark, ast.Call) and mark.args and _last_name(mark.func) == "parametrize":
-            if not any(keyword.arg == "indirect" for keyword in mark.keywords):
-                yield from (name.strip() for text in _strings(mark.args[0]) for name in text.split(","))
+    calls = (mark for mark in marks if isinstance(mark, ast.Call) and _last_name(mark.func) == "parametrize")
+    for call in calls:
+        if call.args and not any(keyword.arg == "indirect" for keyword in call.keywords):
+            yield from (name.strip() for text in _strings(call.args[0]) for name in text.split(","))
 
 
 def _marked_fixtures(marks: Iterable[ast.expr]) -> Iterator[str]:
