@@ -186,16 +186,6 @@ def own_git_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(f"GIT_{role}_EMAIL", "maintainer@example.invalid")
 
 
-@pytest.fixture
-def untraced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Time is measured without the tracer of coverage, here and in child processes."""
-    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
-    tracer = sys.gettrace()
-    sys.settrace(None)
-    yield
-    sys.settrace(tracer)
-
-
 @pytest.fixture(scope="module")
 def _thawed() -> Iterator[None]:
     """Give back to the collections of garbage what the tests of a module have made; not what was imported."""

@@ -60,9 +60,10 @@ def test_a_workload_that_only_collection_shows_is_tried(project):
         """
         import pytest
 
-        @pytest.fixture(name="run")
         def recorder(trial):
             return trial
+
+        run = pytest.fixture(recorder)
         """,
     )
     project.edit("benchmarks/test_accuracy.py", "def test_clouds(trial):", "def test_clouds(run):\n    trial = run")

@@ -1,5 +1,6 @@
 import math
-import time
+import sys
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 
@@ -384,19 +385,22 @@ def test_another_metric_without_evidence_only_takes_its_share(top1, with_degrada
     assert shared == alone
 
 
-@pytest.mark.usefixtures("untraced")
-def test_fifty_metrics_of_45_pairs_are_judged_within_50_ms(step_time, with_degradations):
+def test_fifty_metrics_of_45_pairs_are_judged_with_a_few_thousand_calls_each(step_time, with_degradations):
+    """Calls are counted, which take tens of milliseconds altogether, since seconds depend on the machine."""
     rng = np.random.default_rng(0)
     samples = [with_degradations(step_time, rng.normal(0.03, 0.06, size=45)) for _ in range(50)]
     design = Design(num_gated=50, looks=(5, 8, 12, 20, 30, 45))
-    seconds = []
+    judge_family(samples, design)  # what depends on the design alone is computed once in a process
+    calls = Counter()
 
-    for _ in range(5):
-        start = time.process_time()  # other processes do not count
+    before = sys.getprofile()
+    sys.setprofile(lambda frame, event, argument: calls.update([event]))
+    try:
         judge_family(samples, design)
-        seconds.append(time.process_time() - start)
+    finally:
+        sys.setprofile(before)
 
-    assert min(seconds) <= 0.050
+    assert 50 * 100 < calls["call"] + calls["c_call"] < 50 * 3500
 
 
 def exploded(degradations, chosen, *, margin, size=1e6):
