@@ -49,6 +49,9 @@ PLUGIN = "[console_scripts]\nmain = a:main\n[pytest11]\nHelp = subject.helping\n
         pytest.param(with_file("helping.pth"), "helping.pth", id="pth"),
         pytest.param(with_file("sitecustomize.py"), "sitecustomize.py", id="sitecustomize"),
         pytest.param(with_file("usercustomize/__init__.py"), "usercustomize/__init__.py", id="package"),
+        pytest.param(
+            with_file("sitecustomize/__init__.abi3.so"), "sitecustomize/__init__.abi3.so", id="package-of-compiled-code"
+        ),
         pytest.param(with_file("_virtualenv.py"), "_virtualenv.py", id="of-the-environment"),
         pytest.param(with_file("a-1.dist-info/entry_points.txt", PLUGIN), "the plugin Help of pytest", id="plugin"),
         pytest.param(with_file("pluggy.py"), "pluggy before the dependency of that name", id="before-a-package"),

@@ -39,7 +39,7 @@ def _startup_code(environment: Path, site_packages: Path, dependencies: Path) ->
     yield "bin/python", str((environment / "bin" / "python").resolve())
     for pattern in STARTING:
         for place in sorted(site_packages.glob(pattern)):
-            for file in [place] if place.is_file() else sorted(place.rglob("*.py")):
+            for file in [place] if place.is_file() else sorted(filter(_is_code, place.rglob("*"))):
                 yield str(file.relative_to(site_packages)), _digest(file)
     for file in sorted(site_packages.glob("*.dist-info/entry_points.txt")):
         yield from _plugins(file.read_text("utf-8", "replace"))
@@ -49,6 +49,11 @@ def _startup_code(environment: Path, site_packages: Path, dependencies: Path) ->
             continue
         if (place.is_dir() or place.suffix in {".py", ".so"}) and _is_importable(dependencies, name):
             yield f"{name} before the dependency of that name", "there"
+
+
+def _is_code(place: Path) -> bool:
+    """Whether a file may be imported; Python writes the compiled ones of a cache itself."""
+    return place.suffix in {".py", ".pyc", ".so", ".pyd"} and place.parent.name != "__pycache__"
 
 
 def _digest(file: Path) -> str:
