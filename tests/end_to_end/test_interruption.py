@@ -114,18 +114,20 @@ def test_a_gate_that_is_killed_at_any_moment_resumes_to_the_same_end(slow_projec
     assert len(slow_project.git("worktree", "list").splitlines()) == 1
 
 
-INTERRUPTIONS = [(signal.SIGTERM, 0.0), (signal.SIGINT, 0.7)]
-INTERRUPTIONS += [(number, moment) for moment in (1.5, 2.5) for number in (signal.SIGTERM, signal.SIGINT)]
+BEFORE_WORKERS = pytest.param(signal.SIGINT, 0.0, marks=[pytest.mark.settings(FORKED), pytest.mark.slow])
+MORE_INTERRUPTIONS = [
+    *((signal.SIGTERM, 0.0), (signal.SIGINT, 0.7)),
+    *((signal.SIGTERM, 1.5), (signal.SIGINT, 1.5)),
+    *((signal.SIGTERM, 2.5), (signal.SIGINT, 2.5)),
+]
 
 
 @pytest.mark.parametrize(
     ("number", "moment"),
     [
-        pytest.param(
-            signal.SIGINT, 0.0, marks=[pytest.mark.settings(FORKED), pytest.mark.slow]
-        ),  # before there are workers
+        BEFORE_WORKERS,
         pytest.param(signal.SIGTERM, 0.7, marks=pytest.mark.settings(FORKED)),
-        *(pytest.param(*interruption, marks=pytest.mark.slow) for interruption in INTERRUPTIONS),
+        *(pytest.param(*interruption, marks=pytest.mark.slow) for interruption in MORE_INTERRUPTIONS),
     ],
 )
 def test_an_interrupted_gate_removes_its_worktrees_and_keeps_its_journal(slow_project, number, moment):
