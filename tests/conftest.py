@@ -87,7 +87,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
-        "markers", "slow: takes seconds or minutes where a cheaper test shows the same; skipped unless --slow is given"
+        "markers",
+        "slow: takes seconds or minutes where another test shows the rule; skipped unless --slow is given, as CI does",
     )
     config.addinivalue_line("markers", "in_repository: reads files beside the tests, so it is skipped outside")
     config.addinivalue_line("markers", "first: takes longest, so it begins first and the others run beside it")

@@ -161,6 +161,7 @@ def test_a_project_with_code_gets_no_example_and_keeps_its_own(make_repository, 
         assert found["tool"]["mainstay"] == {"workloads": "benchmarks"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("files", "answers", "folder"),
     [
@@ -187,7 +188,13 @@ def test_no_page_tells_of_an_example_that_is_not_there(make_repository, template
     [
         pytest.param(LAYOUTS["setup.py"], [], "pyproject.toml", id="setup.py"),
         pytest.param(LAYOUTS["scripts"], [], "pyproject.toml", id="scripts"),
-        pytest.param(ONE_OF_SEVERAL, ["kind=monorepo", "code=plank"], "packages/plank/pyproject.toml", id="monorepo"),
+        pytest.param(
+            ONE_OF_SEVERAL,
+            ["kind=monorepo", "code=plank"],
+            "packages/plank/pyproject.toml",
+            id="monorepo",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_code_without_a_pyproject_is_built_as_before(make_repository, template, capsys, files, answers, pyproject):
@@ -208,10 +215,10 @@ def test_code_without_a_pyproject_is_built_as_before(make_repository, template, 
     [
         pytest.param(LAYOUTS["hatch"], "src/plank", id="src"),
         pytest.param(LAYOUTS["flit"], "plank", id="flat"),
-        pytest.param(LAYOUTS["scripts"], "plank.py", id="module"),
-        pytest.param({"pyproject.toml": '[project]\nname = "plank"\n', "lib/plank.py": ""}, "lib/plank.py", id="lib"),
+        pytest.param(LAYOUTS["scripts"], "plank.py", id="module", marks=pytest.mark.slow),
+        pytest.param({"pyproject.toml": '[project]\nname = "plank"\n', "lib/plank.py": ""}, "lib/plank.py", id="lib", marks=pytest.mark.slow),
         pytest.param({"pyproject.toml": '[project]\nname = "scikit-plank"\n', "skplank/__init__.py": ""}, "skplank", id="name"),
-        pytest.param(NO_PACKAGE_YET | {"noxfile.py": "#!/usr/bin/env python\n"}, "src/plank", id="none-yet"),
+        pytest.param(NO_PACKAGE_YET | {"noxfile.py": "#!/usr/bin/env python\n"}, "src/plank", id="none-yet", marks=pytest.mark.slow),
     ],
 )  # fmt: skip
 def test_the_sessions_look_for_the_code_where_it_is(make_repository, template, capsys, files, code):
@@ -228,7 +235,7 @@ def test_the_sessions_look_for_the_code_where_it_is(make_repository, template, c
     ("files", "answers", "code"),
     [
         pytest.param(LAYOUTS["hatch"], ["kind=library", "code=plank"], "src/plank", id="answered-wrongly"),
-        pytest.param(ONE_OF_SEVERAL, ["kind=monorepo"], "plank", id="monorepo"),
+        pytest.param(ONE_OF_SEVERAL, ["kind=monorepo"], "plank", id="monorepo", marks=pytest.mark.slow),
     ],
 )
 def test_code_in_another_place_is_named_and_nothing_is_written(make_repository, template, capsys, files, answers, code):
@@ -244,7 +251,9 @@ def test_code_in_another_place_is_named_and_nothing_is_written(make_repository, 
     assert status == 0, out + err
 
 
-@pytest.mark.parametrize("required", [">=3.13", "~=3.13", "== 3.13.*"])
+@pytest.mark.parametrize(
+    "required", [">=3.13", *(pytest.param(other, marks=pytest.mark.slow) for other in ("~=3.13", "== 3.13.*"))]
+)
 def test_the_oldest_python_follows_from_the_project(make_repository, template, capsys, required):
     files = {"pyproject.toml": f'[project]\nname = "plank"\nrequires-python = "{required}"\n', "plank.py": ""}
     root = make_repository(files)
@@ -255,7 +264,9 @@ def test_the_oldest_python_follows_from_the_project(make_repository, template, c
     assert "python: '3.13'\n" in (root / ".copier-answers.yml").read_text()
 
 
-@pytest.mark.parametrize("files", [LAYOUTS["hatch"], NO_PACKAGE_YET], ids=["code", "new"])
+@pytest.mark.parametrize(
+    "files", [pytest.param(LAYOUTS["hatch"], id="code", marks=pytest.mark.slow), pytest.param(NO_PACKAGE_YET, id="new")]
+)
 def test_run_again_it_changes_nothing_and_an_update_brings_no_example(make_repository, template, capsys, files):
     root = make_repository(files)
     scaffolded(root, template, capsys)
@@ -279,6 +290,7 @@ def test_run_again_it_changes_nothing_and_an_update_brings_no_example(make_repos
     }
 
 
+@pytest.mark.slow
 def test_a_package_of_several_is_set_up_in_its_folder(make_repository, template, capsys):
     root = make_repository({"README.md": "# Several\n", "packages/other/other.py": ""})
 
@@ -291,6 +303,7 @@ def test_a_package_of_several_is_set_up_in_its_folder(make_repository, template,
     assert "nothing to write" in scaffolded(root, template, capsys)[1]
 
 
+@pytest.mark.slow
 def test_files_that_differ_are_named_and_kept_or_replaced_as_is_said(make_repository, template, capsys):
     root = make_repository(LAYOUTS["hatch"] | {"noxfile.py": "# ours\n", ".github/workflows/gate.yml": "name: ours\n"})
     before = contents(root)

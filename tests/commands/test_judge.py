@@ -454,6 +454,7 @@ def test_real_results_of_promptfoo_and_the_plain_forms_are_judged(judge):
 
 
 # Collections of garbage would look through what the whole suite has imported.
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_objects")
 def test_100_000_items_of_20_tasks_take_a_few_times_what_parsing_them_takes(judge, tmp_path):
     """Five seconds on the machine of the project, where parsing takes 0.4; by ratio, whatever the machine."""

@@ -114,6 +114,7 @@ def measure(specs, tmp_path):
     return measure
 
 
+@pytest.mark.slow
 def test_a_gate_finds_the_same_over_processes_as_over_threads_and_journals_every_trial(measure):
     found = {}
     for pool in (in_threads, in_processes):

@@ -61,7 +61,7 @@ HARMLESS = {
 }
 
 
-@pytest.mark.parametrize("name", some_always(HARMLESS, {"docstring dropped", "everything"}))
+@pytest.mark.parametrize("name", some_always(HARMLESS, {"everything"}))
 def test_words_that_nothing_reads_are_unchanged(decide, name):
     proof = decide({"subject/model.py": MODEL}, {"subject/model.py": edited(MODEL, *HARMLESS[name])})
 
@@ -352,10 +352,8 @@ SEEN_BY_THE_TRACE = {
 
 ALWAYS_TRACED = {
     "own file",
-    "record of the installation",
     "fork",
     "docstring by a built name",
-    "getdoc",
     "line of a warning",
     "raw thread",
 }
@@ -472,6 +470,7 @@ def test_fork(benchmark):
 """
 
 
+@pytest.mark.slow
 def test_a_workload_that_cannot_be_followed_is_measured_and_the_others_are_not(decide):
     workloads = workloads_of(test_speed=(INTERLEAVED, "call_time"), test_fork=(INTERLEAVED, "call_time"))
 
@@ -528,7 +527,7 @@ def test_what_happens_once_in_a_process_keeps_only_those_from_being_proved_that_
     assert "positions could be read by warnings.warn" in proof.note
 
 
-@pytest.mark.parametrize("is_read", [False, True], ids=["set", "set-and-read"])
+@pytest.mark.parametrize("is_read", [pytest.param(False, marks=pytest.mark.slow), True], ids=["set", "set-and-read"])
 def test_a_dependency_may_set_docstrings_but_not_read_them(decide, tmp_path, is_read):
     (tmp_path / "dependency").mkdir()
     made = "made.__doc__ = made.__doc__ + name" if is_read else "made.__doc__ = 'Made for ' + name"
@@ -604,6 +603,7 @@ def test_a_worker_that_dies_has_everything_measured(decide):
     assert "a traced run came to its end: the worker exited with status 3" in proof.note
 
 
+@pytest.mark.slow
 def test_the_record_of_the_installation_is_known_to_differ(decide):
     baseline, candidate, workload = sides(READERS["record of the installation"])
 
@@ -654,7 +654,7 @@ PRELOADED = {
 
 
 @needs_servers
-@pytest.mark.parametrize("name", PRELOADED)
+@pytest.mark.parametrize("name", some_always(PRELOADED, {"at import"}))
 def test_modules_of_the_package_that_are_preloaded_have_everything_measured(decide, name):
     module, statement = PRELOADED[name]
     others = {"subject/accelerate.py": PATCH.format(statement), "subject/all.py": "import subject.accelerate\n"}
@@ -667,6 +667,7 @@ def test_modules_of_the_package_that_are_preloaded_have_everything_measured(deci
     assert "nobody can tell what was read: subject was imported before the trace" in proof.note
 
 
+@pytest.mark.slow
 @needs_servers
 def test_other_modules_may_be_preloaded(decide):
     proof = decide({"subject/model.py": MODEL}, {"subject/model.py": edited(MODEL, WORDS)}, preload=["decimal"])

@@ -46,6 +46,7 @@ def test_a_shallow_clone_without_the_merge_base_says_which_fetch_helps(project, 
     assert_explained(project.gate(cwd=clone), 4, "git fetch")
 
 
+@pytest.mark.slow
 @pytest.mark.settings(FORKED)
 def test_a_clone_of_one_commit_is_gated_against_itself(project, tmp_path):
     project.commit("second")
@@ -58,6 +59,7 @@ def test_a_clone_of_one_commit_is_gated_against_itself(project, tmp_path):
     assert "compared with itself" in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.settings(FORKED)
 def test_a_detached_head_is_normal(project):
     project.commit("second")
@@ -97,6 +99,7 @@ def test_a_workload_without_a_marker(project, options):
     assert_explained(project.gate(*options), 2, *words)
 
 
+@pytest.mark.slow
 def test_a_count_without_a_marker(project):
     project.write("benchmarks/test_accuracy.py", "def test_size(counts):\n    counts.record(parameters=1)\n")
     project.git("commit", "-qa", "--amend", "--no-edit")
@@ -104,6 +107,7 @@ def test_a_count_without_a_marker(project):
     assert_explained(project.gate(), 2, "test_size gates nothing", "add @pytest.mark.deterministic(metric=...)")
 
 
+@pytest.mark.slow
 def test_a_baseline_that_does_not_build(project):
     text = (project.root / "pyproject.toml").read_text()
     project.write("pyproject.toml", text.replace('module-name = "subject"', 'module-name = "absent"'))
@@ -130,6 +134,7 @@ def test_an_index_that_does_not_answer_is_not_blamed_on_the_candidate(project, t
     assert_explained(project.gate(), 4, "resolving the dependencies failed", "connect to the network once")
 
 
+@pytest.mark.slow
 def test_what_measures_conflicts_with_the_baseline(project):
     text = (project.root / "pyproject.toml").read_text()
     project.write("pyproject.toml", text.replace('version = "1.0"', 'version = "1.0"\ndependencies = ["pytest<8.4"]'))
@@ -145,6 +150,7 @@ def test_a_wrong_marker(project):
     assert_explained(project.gate(), 2, "margni", "test_clouds")
 
 
+@pytest.mark.slow
 @pytest.mark.settings(FORKED)
 @pytest.mark.parametrize(
     ("path", "right", "slip", "words"),
@@ -162,7 +168,6 @@ def test_a_wrong_marker(project):
             "trail_seconds = 300",
             "the baseline's [tool.mainstay] cannot be read",
             id="settings",
-            marks=pytest.mark.slow,
         ),
     ],
 )
@@ -185,6 +190,7 @@ def test_a_prepare_command_that_fails(project):
     assert_explained(project.gate(), 4, "prepare", "no data here")
 
 
+@pytest.mark.slow
 @pytest.mark.settings(FORKED)
 def test_what_prepare_says_reaches_the_workers(project):
     text = (project.root / "pyproject.toml").read_text()

@@ -95,6 +95,7 @@ def test_a_second_gate_measures_only_its_candidate_and_finds_the_same(gated_afte
     assert "reused from run" in second.stdout
 
 
+@pytest.mark.slow
 def test_an_exact_gate_reuses_its_repetition_too(gated_after):
     project = gated_after(change_words)
     project.edit("src/subject/model.py", "by hand", "by heart")
@@ -106,6 +107,7 @@ def test_an_exact_gate_reuses_its_repetition_too(gated_after):
     assert "3 baseline trials were reused" in reuse_notes(result)[0]
 
 
+@pytest.mark.slow
 def test_a_gate_with_other_numerics_goes_on_where_an_exact_one_ended(gated_after):
     project = gated_after(change_words)
     change_numerics(project)
@@ -160,6 +162,7 @@ def test_under_other_conditions_everything_is_measured_anew(project):
         assert reuse_notes(result) == [], change
 
 
+@pytest.mark.slow
 def test_trials_are_reused_by_the_files_that_they_ran_with(project):
     added = "benchmarks/test_added.py"
     project.write(added, (project.root / "benchmarks/test_accuracy.py").read_text().replace("clouds(", "added("))
@@ -173,6 +176,7 @@ def test_trials_are_reused_by_the_files_that_they_ran_with(project):
     assert {trial[0] for trial in measured(project) if trial[2] == "baseline"} == {"test_added"}
 
 
+@pytest.mark.slow
 def test_a_nondeterministic_baseline_is_not_reused_and_asked_only_once(project):
     project.edit("src/subject/model.py", "rng = random.Random(seed)", "rng = random.SystemRandom()")
     project.commit("unsteady")
@@ -187,6 +191,7 @@ def test_a_nondeterministic_baseline_is_not_reused_and_asked_only_once(project):
     assert reuse_notes(second) == []
 
 
+@pytest.mark.slow
 def test_a_baseline_without_a_digest_is_neither_repeated_nor_reused(project):
     project.edit("benchmarks/test_accuracy.py", '    trial.record_digest({"weights": weights})\n', "")
     project.commit("no digest")
@@ -198,6 +203,7 @@ def test_a_baseline_without_a_digest_is_neither_repeated_nor_reused(project):
         assert of_baseline(measured(project)) == [(0, 0), (1, 0), (2, 0)]
 
 
+@pytest.mark.slow
 def test_times_are_never_reused(project):
     project.write("benchmarks/test_accuracy.py", (project.root / "benchmarks/test_accuracy.py").read_text() + TIMED)
     project.write("benchmarks/conftest.py", BRIEF_WARM_UP)
@@ -231,6 +237,7 @@ def test_data_that_only_the_workload_names_are_seen_to_have_changed(project, tmp
     assert of_baseline(measured(project)) == []
 
 
+@pytest.mark.slow
 def test_damaged_trials_are_measured_anew_and_replaced(gated_after):
     project = gated_after(change_numerics)
     (file,) = (project.root / ".mainstay" / "baselines").glob("*.jsonl")
@@ -255,6 +262,7 @@ def interrupt_after_the_first_trial(project):
     shutil.rmtree(project.root / ".mainstay" / "baselines")
 
 
+@pytest.mark.slow
 def test_a_resumed_gate_reuses_what_it_had_begun_with_but_not_under_other_conditions(gated_after):
     project = gated_after(change_numerics)
     expected = project.gate()

@@ -33,6 +33,7 @@ def test_a_planted_commit_is_named_and_one_that_does_not_build_is_skipped(projec
     assert again.stdout == found.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.settings(FORKED)
 def test_an_anchor_measures_a_fixed_number_of_pairs_and_is_kept(project):
     project.edit(MODEL, "LEARNING_RATE = 0.02", "LEARNING_RATE = 0.0003")

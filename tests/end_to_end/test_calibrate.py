@@ -66,6 +66,7 @@ def test_a_revision_is_measured_against_itself(timed):
     assert not (timed.root / ".mainstay" / "runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.package_index
 def test_proposed_settings_are_written_beside_the_comments(timed):
     timed.edit("benchmarks/test_speed.py", "margin=1e-9", "margin=0.9")

@@ -91,7 +91,7 @@ WEAKER_FILES = {
     "body": ("evaluate.accuracy(predicted, labels)", "0.7 + weights[0] % 0.1"),
     "skip": ("def test_skip", "@pytest.mark.skip\ndef test_skip"),
 }
-ALWAYS = {"conftest", "policy"}
+ALWAYS = {"conftest"}
 WEAKER = {
     "margin-of-settings": lambda project: append(
         project, "pyproject.toml", "margins = { top1_accuracy = 0.9, clouds = { top1_accuracy = 0.9 } }\n"
@@ -156,7 +156,8 @@ def test_a_renamed_function_does_not_hide_a_degradation(guarded):
     assert "+    weights = model.train(trial.seed)" in changed(result)[FILE]["diff"]
 
 
-@pytest.mark.parametrize("policy", [pytest.param(3, marks=pytest.mark.slow), 0])
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", [3, 0])
 def test_a_renamed_function_needs_a_review_that_a_waiver_gives(guarded, policy):
     append(guarded, "pyproject.toml", f"inconclusive = {policy}\n")
     guarded.commit("policy")
@@ -189,6 +190,7 @@ def test_size(counts):
 """
 
 
+@pytest.mark.slow
 def test_a_broken_file_of_the_other_part_that_the_library_mends_is_left_out(guarded):
     guarded.write(COUNT, COUNTS)
     guarded.commit("a file that does not import")
@@ -200,6 +202,7 @@ def test_a_broken_file_of_the_other_part_that_the_library_mends_is_left_out(guar
     assert (result.status, result.verdicts) == (0, {TOP1: "pass"}), result.stdout
 
 
+@pytest.mark.slow
 def test_a_broken_file_that_may_have_held_a_workload_of_this_part_needs_a_review_that_a_waiver_gives(guarded):
     guarded.write(COUNT, COUNTS)
     guarded.commit("a file that does not import")
@@ -269,6 +272,7 @@ def test_a_workload_that_both_revisions_skip_is_not_judged(guarded):
     assert "no GPU" in result.stdout
 
 
+@pytest.mark.slow
 def test_a_file_that_skips_itself_in_both_revisions_is_named(guarded):
     guarded.edit(FILE, "from subject import", "pytest.importorskip('no_such_module')\nfrom subject import")
     guarded.commit("needs a module")
@@ -289,7 +293,7 @@ def test_a_metric_with_another_direction_is_an_error_of_the_candidate(guarded):
     assert "direction 'lower', the baseline's 'higher'" in finding(result)["reason"]
 
 
-@pytest.mark.parametrize("is_ruined", [False, True])
+@pytest.mark.parametrize("is_ruined", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_moved_workload_is_measured_where_the_baseline_has_it(guarded, is_ruined):
     guarded.git("mv", FILE, "benchmarks/test_points.py")
     if is_ruined:
@@ -301,6 +305,7 @@ def test_a_moved_workload_is_measured_where_the_baseline_has_it(guarded, is_ruin
     assert finding(result)["measured_with"] == "baseline"
 
 
+@pytest.mark.slow
 def test_a_moved_workload_that_the_candidate_cannot_run_as_it_was_is_missing(guarded):
     rename(guarded)
     guarded.git("mv", FILE, "benchmarks/test_points.py")
@@ -320,6 +325,7 @@ def test_a_tighter_margin_judges_the_change_that_brings_it(guarded):
     assert (result.status, finding(result)["metric"]["margin"]) == (0, 0.001), result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("margins", "words"),
     [
@@ -340,6 +346,7 @@ def test_a_margin_of_nothing_is_refused_before_anything_is_measured(guarded, mar
     assert "pairs" not in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_gate_that_is_resumed_keeps_to_the_files_that_it_changed_over_to(guarded):
     rename(guarded)
     whole = guarded.gate()

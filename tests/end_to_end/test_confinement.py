@@ -149,6 +149,7 @@ def test_where_workers_are_not_confined_changed_code_of_the_baseline_is_an_error
     assert not list(project.root.glob(".mainstay/baselines/**/*.json*"))
 
 
+@pytest.mark.slow
 def test_where_workers_are_not_confined_changed_workloads_are_an_error_of_the_candidate(project, gate_unconfined):
     project.write(
         "src/subject/__init__.py",
@@ -168,6 +169,7 @@ def test_where_workers_are_not_confined_changed_workloads_are_an_error_of_the_ca
     assert "the workloads (benchmarks/test_accuracy.py)" in run["findings"][0]["reason"]
 
 
+@pytest.mark.slow
 def test_where_workers_are_not_confined_a_changed_shared_input_is_an_error_of_the_candidate(project, gate_unconfined):
     text = (project.root / "pyproject.toml").read_text()
     project.write("pyproject.toml", f"{text}share = ['data']\n")
@@ -193,6 +195,7 @@ def test_a_candidate_cannot_write_into_cached_dependencies(project, own_cache):
     assert not list(own_cache.rglob("evil.pth"))
 
 
+@pytest.mark.slow
 def test_where_workers_are_not_confined_a_changed_layer_is_an_error_and_no_later_gate_uses_it(
     project, own_cache, gate_unconfined
 ):
@@ -225,6 +228,7 @@ def test_a_layer_that_another_project_changed_is_named_and_built_anew(project, o
     assert sum(not (site_packages / "evil.pth").exists() for site_packages in layers) == 1
 
 
+@pytest.mark.slow
 @needs_landlock
 def test_only_the_baseline_says_where_workers_may_write(project, tmp_path):
     place = tmp_path / "place"

@@ -37,11 +37,19 @@ def test_the_next_gate_is_told_with_its_metrics_and_its_seconds_and_nothing_is_l
             "def fit(seed):\n    raise ValueError('no data')",
             "no data",
             id="fails",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             "benchmarks/test_accuracy.py", "import random\n", "import absent_module\n", "absent_module", id="import"
         ),
-        pytest.param("pyproject.toml", "proof = false", 'prepare = ["python", "absent.py"]', "absent.py", id="prepare"),
+        pytest.param(
+            "pyproject.toml",
+            "proof = false",
+            'prepare = ["python", "absent.py"]',
+            "absent.py",
+            id="prepare",
+            marks=pytest.mark.slow,
+        ),
         pytest.param("pyproject.toml", 'version = "1.0"', "version = 1", "failed", id="build"),
     ],
 )
@@ -54,6 +62,7 @@ def test_what_would_stop_the_next_gate_is_found_by_trying(project, path, old, ne
     assert [state for _, state, text in found if words in text] == ["stopper"]
 
 
+@pytest.mark.slow
 def test_a_workload_that_only_collection_shows_is_tried(project):
     project.write(
         "benchmarks/conftest.py",

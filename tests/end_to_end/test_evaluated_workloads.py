@@ -81,6 +81,7 @@ def findings_of(result):
     return {f"{each['metric']['workload']}#{each['metric']['name']}": each for each in result.run["findings"]}
 
 
+@pytest.mark.slow
 def test_identical_outputs_pass_although_every_seed_gives_the_same(evaluated):
     evaluated.edit("src/subject/engine.py", "first + second", "second + first")
 
@@ -109,6 +110,7 @@ def test_a_clear_loss_fails_at_the_first_look_and_shows_what_was_lost(evaluated)
     assert "1 -> 0, asks" in result.stdout
 
 
+@pytest.mark.slow
 def test_answers_that_time_out_count_as_wrong_and_too_many_are_an_error(evaluated):
     evaluated.edit("src/subject/engine.py", 'else "unknown"', 'else "timeout"')
     few = evaluated.gate()
@@ -173,6 +175,7 @@ def test_a_shard_whose_evaluation_was_cut_goes_on_with_the_same_command(evaluate
     assert (judged.returncode, findings) == (alone.status, alone.run["findings"])
 
 
+@pytest.mark.slow
 def test_a_gate_that_was_killed_after_its_first_look_scores_nothing_twice(evaluated):
     evaluated.edit("src/subject/engine.py", "first + second", "first + second + (first % 150 == 0)")
     whole = evaluated.gate()
@@ -190,6 +193,7 @@ def test_a_gate_that_was_killed_after_its_first_look_scores_nothing_twice(evalua
     assert resumed.run["findings"] == whole.run["findings"]
 
 
+@pytest.mark.slow
 def test_calibrate_tells_the_smallest_honest_margin_and_refuses_smaller_ones(evaluated):
     evaluated.edit("benchmarks/test_sums.py", "margin=0.02)", "margin=0.0005)")
 

@@ -9,6 +9,7 @@ from tests.end_to_end.settings import FORKED
 MODEL = "src/subject/model.py"
 
 
+@pytest.mark.slow
 @pytest.mark.settings(FORKED)
 def test_the_first_recorded_value_that_differs_is_named_with_the_change(project):
     project.edit(MODEL, "LEARNING_RATE = 0.02", "LEARNING_RATE = 0.0003")

@@ -30,7 +30,7 @@ EXACT_CHANGES = {
 @pytest.mark.parametrize(
     "change",
     [
-        pytest.param("nothing", marks=pytest.mark.settings),
+        pytest.param("nothing", marks=[pytest.mark.settings, pytest.mark.slow]),
         pytest.param("docstring", marks=[pytest.mark.settings, pytest.mark.slow]),
         pytest.param("rename", marks=pytest.mark.slow),
         "refactor",
@@ -47,7 +47,8 @@ def test_what_keeps_the_numerics_passes_exactly_on_two_seeds(project, change):
     assert result.run["workloads"][0]["num_pairs"] == 2
 
 
-@pytest.mark.parametrize("place", ["data", pytest.param("benchmarks/data", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["data", "benchmarks/data"])
 def test_a_workload_reads_what_is_shared_where_it_lies_in_the_project(project, place):
     project.write(".gitignore", "data/\n")
     project.write(f"{place}/name.txt", "clouds of the project")
@@ -67,6 +68,7 @@ def test_a_workload_reads_what_is_shared_where_it_lies_in_the_project(project, p
     assert result.run["workloads"][0]["context"]["dataset"] == "clouds of the project"
 
 
+@pytest.mark.slow
 @pytest.mark.settings
 def test_a_harmless_change_of_numerics_passes_over_seeds_and_the_report_states_its_error_rate(project):
     project.edit("src/subject/model.py", "[rng.gauss(-2, 0.5)", "[-rng.gauss(2, 0.5)")
@@ -100,7 +102,8 @@ def test_a_margin_finer_than_the_noise_is_inconclusive(project):
     assert (result.status, result.finding["verdict"]) == (3, "inconclusive")
 
 
-@pytest.mark.parametrize(("policy", "status"), [(0, 0), pytest.param(1, 1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("policy", "status"), [(0, 0), (1, 1)])
 def test_policy_maps_inconclusive(project, policy, status):
     project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margin=0.0002")
     text = (project.root / "pyproject.toml").read_text()
@@ -111,6 +114,7 @@ def test_policy_maps_inconclusive(project, policy, status):
     assert project.gate().status == status
 
 
+@pytest.mark.slow
 @pytest.mark.settings(FORKED, "looks = [2]")  # too few pairs to decide
 @pytest.mark.parametrize(
     ("deviation", "status", "words"),
@@ -205,6 +209,7 @@ def test_a_deleted_workload_is_missing(project):
     assert (result.status, result.verdicts) == (1, {TOP1: "missing"})
 
 
+@pytest.mark.slow
 def test_a_workload_that_the_baseline_cannot_run_is_new(project):
     project.write("src/subject/extra.py", "def value(seed):\n    return 0.5\n")
     project.write(
@@ -225,11 +230,12 @@ def test_a_workload_that_the_baseline_cannot_run_is_new(project):
     assert result.verdicts == {TOP1: "pass", "benchmarks/test_extra.py::test_extra#extra": "new"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("digest", "words"),
     [
         pytest.param("{}", "empty", id="empty"),
-        pytest.param("{'weights': 1}", "ignores its seed", id="constant", marks=pytest.mark.slow),
+        pytest.param("{'weights': 1}", "ignores its seed", id="constant"),
     ],
 )
 def test_a_digest_that_proves_nothing_is_an_error(project, digest, words):
@@ -245,6 +251,7 @@ def test_a_digest_that_proves_nothing_is_an_error(project, digest, words):
     assert words in result.finding["reason"]
 
 
+@pytest.mark.slow
 def test_an_implausible_accuracy_is_reported(project):
     project.edit("src/subject/evaluate.py", "return sum(", "return 1.0 or sum(")
 
@@ -359,6 +366,7 @@ def test_the_users_repository_stays_as_it_was(project):
     assert len(project.git("worktree", "list").splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_github_actions_get_a_summary_and_annotations(project, tmp_path):
     summary = tmp_path / "summary.md"
     project.environ |= {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}
@@ -370,6 +378,7 @@ def test_github_actions_get_a_summary_and_annotations(project, tmp_path):
     assert re.search(r"^::error ", result.stdout, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_a_part_of_the_workloads_is_gated_and_the_report_says_so(project):
     project.write("benchmarks/test_speed.py", "def test_sum(benchmark):\n    benchmark(sum, range(1000))\n")
     project.commit("time a sum")
@@ -438,6 +447,7 @@ def test_a_selection_that_cannot_be_meant_is_wrong_usage(project, arguments, wor
     assert words in done.stderr
 
 
+@pytest.mark.slow
 def test_a_part_that_no_workload_belongs_to_is_wrong_usage(project):
     result = project.gate("--only", "performance")
 

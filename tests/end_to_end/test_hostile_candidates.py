@@ -79,10 +79,11 @@ def bring_path_file(project):
     project.write("extra/helping_at_start.py", FORGE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bring", "name"),
     [
-        pytest.param(bring_plugin, "the plugin help of pytest", id="plugin", marks=pytest.mark.slow),
+        pytest.param(bring_plugin, "the plugin help of pytest", id="plugin"),
         pytest.param(bring_path_file, "helping.pth", id="pth"),
     ],
 )
@@ -96,6 +97,7 @@ def test_code_that_a_wheel_brings_along_for_every_process_needs_a_review(guarded
     assert all(name in finding["review"] for finding in result.run["findings"])
 
 
+@pytest.mark.slow
 @pytest.mark.settings(FORKED, ONE_LOOK)
 def test_a_build_of_the_candidate_cannot_ruin_what_the_baseline_is_measured_by(guarded):
     guarded.edit("pyproject.toml", 'build-backend = "uv_build"', 'build-backend = "backend"\nbackend-path = ["."]')
@@ -108,6 +110,7 @@ def test_a_build_of_the_candidate_cannot_ruin_what_the_baseline_is_measured_by(g
     assert "the environment of the baseline" in result.run["findings"][0]["reason"]
 
 
+@pytest.mark.slow
 @pytest.mark.settings(FORKED, ONE_LOOK)
 def test_a_change_cannot_name_the_branch_that_it_is_compared_with(guarded):
     guarded.git("checkout", "-q", "-b", "change")
@@ -121,6 +124,7 @@ def test_a_change_cannot_name_the_branch_that_it_is_compared_with(guarded):
     assert any("default_branch 'change' was not followed" in note for note in result.run["notes"])
 
 
+@pytest.mark.slow
 @pytest.mark.settings(FORKED, ONE_LOOK)
 def test_prepare_cannot_tell_pytest_what_to_collect(guarded):
     prepare = 'prepare = ["echo", "PYTEST_ADDOPTS=-k constant"]'

@@ -104,6 +104,7 @@ def test_the_budget_ends_a_trial_that_would_take_longer(project):
     assert time.monotonic() - start < 300
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans are inherited on Linux only")
 def test_a_daemon_of_a_worker_that_crashed_does_not_outlive_the_gate(project, tmp_path_factory):
     place = tmp_path_factory.mktemp("writable") / "pids"

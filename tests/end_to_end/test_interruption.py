@@ -167,6 +167,7 @@ def test_nothing_to_resume_is_said(project):
     assert "no interrupted gate to resume" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.settings(FORKED)
 def test_a_full_disk_is_said_and_nothing_measured_is_lost(slow_project, tmp_path):
     shutil.rmtree(slow_project.root / ".mainstay")
@@ -190,6 +191,7 @@ def test_a_full_disk_is_said_and_nothing_measured_is_lost(slow_project, tmp_path
     assert "--resume" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.settings(FORKED)
 def test_gates_that_start_together_after_a_killed_one_go_on(project):
     process = project.start_gate()
@@ -262,6 +264,7 @@ def trials_so_far(journal):
     return journal.read_text().count('{"type": "trial"')
 
 
+@pytest.mark.slow
 @pytest.mark.settings(FORKED)
 def test_a_gate_that_was_killed_goes_on_with_the_plan_that_it_started_with(slow_project, killed):
     (first,) = plans(killed)
@@ -276,6 +279,7 @@ def test_a_gate_that_was_killed_goes_on_with_the_plan_that_it_started_with(slow_
     assert set(result.finding["seeds"]) <= set(first["workloads"][0]["seeds"])
 
 
+@pytest.mark.slow
 @pytest.mark.settings(FORKED)
 def test_a_gate_whose_plan_would_differ_does_not_go_on_with_the_old_pairs(slow_project, killed):
     """As where a workload would be collected otherwise on another machine, or by another mainstay."""

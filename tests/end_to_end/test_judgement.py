@@ -73,6 +73,7 @@ def test_a_perplexity_beyond_all_measure_fails_in_every_report_beside_a_healthy_
     assert "worse" in compared.stdout
 
 
+@pytest.mark.slow
 def test_trainings_that_explode_by_uneven_amounts_fail_at_the_first_look(speaking):
     speaking.edit("src/subject/language.py", "+ SHIFT)", "+ random.Random(seed).uniform(3, 300))")
 
@@ -108,7 +109,9 @@ def test_a_fraction_that_becomes_a_percentage_is_an_error(project):
     assert "which no fraction can be" in result.finding["reason"]
 
 
-@pytest.mark.parametrize(("leaks", "verdict", "status"), [(-3, "pass", 0), (1_000_000, "fail", 1)])
+@pytest.mark.parametrize(
+    ("leaks", "verdict", "status"), [pytest.param(-3, "pass", 0, marks=pytest.mark.slow), (1_000_000, "fail", 1)]
+)
 def test_a_count_that_was_nothing_may_only_improve(project, leaks, verdict, status):
     project.write("src/subject/state.py", "LEAKS = 0\n")
     (project.root / "benchmarks" / "test_accuracy.py").unlink()
@@ -122,6 +125,7 @@ def test_a_count_that_was_nothing_may_only_improve(project, leaks, verdict, stat
     assert f"0 became {leaks}" in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["marker", "configuration"])
 def test_a_margin_meant_in_percent_is_wrong_usage(project, where):
     if where == "marker":

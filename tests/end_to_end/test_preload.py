@@ -49,6 +49,7 @@ def processes_of(scratch):
     return [command for command in commands if str(scratch) in command]
 
 
+@pytest.mark.slow
 def test_a_gate_comes_to_the_same_findings_with_forked_workers(project, scratch):
     project.edit("src/subject/model.py", "NUM_EPOCHS = 2", "NUM_EPOCHS = 1")
     fresh = project.gate()
@@ -74,9 +75,10 @@ def test_a_module_that_a_revision_does_not_have_is_named(project):
     assert "looked in: preload in [tool.mainstay]" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "number",
-    [pytest.param(signal.SIGINT, id="ctrl-c"), pytest.param(signal.SIGKILL, id="killed", marks=pytest.mark.slow)],
+    [pytest.param(signal.SIGINT, id="ctrl-c"), pytest.param(signal.SIGKILL, id="killed")],
 )
 def test_nothing_runs_on_after_a_gate_that_was_stopped_and_it_can_be_resumed(project, scratch, number):
     project.edit("benchmarks/test_accuracy.py", "    weights = ", "    import time; time.sleep(0.5)\n    weights = ")
@@ -100,6 +102,7 @@ def test_nothing_runs_on_after_a_gate_that_was_stopped_and_it_can_be_resumed(pro
     assert project.gate("--resume").run["verdict"] in {"pass", "fail", "inconclusive"}
 
 
+@pytest.mark.slow
 def test_a_calibration_says_how_its_workers_were_started(project):
     project.write("benchmarks/conftest.py", BRIEF_WARM_UP)
     project.write("benchmarks/test_speed.py", TIMED)

@@ -6,6 +6,7 @@ from tests.index_server import PASSWORD, holds_password
 from tests.revisions.test_environments import publish
 
 
+@pytest.mark.slow
 @pytest.mark.package_index
 def test_a_password_is_in_nothing_that_a_gate_writes_or_prints(project, serve, tmp_path):
     publish(tmp_path / "private", "ours", "1.0")

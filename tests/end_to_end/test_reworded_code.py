@@ -69,6 +69,7 @@ def test_a_docstring_and_the_name_of_a_local_are_not_measured(project):
     assert result.stdout.count("this assumes that docstrings, line numbers and names of locals act only") == 1
 
 
+@pytest.mark.slow
 def test_what_the_words_of_a_module_affect_is_measured(project):
     project.write(
         "benchmarks/test_accuracy.py",
@@ -98,6 +99,7 @@ def test_code_that_could_read_its_words_is_measured_and_the_report_says_why(proj
     assert note.endswith("since code could read them: __doc__ in subject/model.py")
 
 
+@pytest.mark.slow
 def test_either_revision_can_have_words_measured(project):
     project.edit("pyproject.toml", "trial_seconds = 300", "trial_seconds = 300\nproof = false")
     project.commit("measure")

@@ -59,6 +59,7 @@ def change(piece, edit):
     journal.write_text("".join(f"{json.dumps(line)}\n" for line in lines if edit(line) is not False))
 
 
+@pytest.mark.slow
 def test_shards_in_any_order_find_the_same_as_one_machine_bit_for_bit(made, judge, pieces):
     done, run = judge(*sorted(pieces.iterdir()))
 
@@ -355,6 +356,7 @@ def test_pieces_up_to_a_look_are_judged_there_and_can_be_extended(made, judge, t
     assert run["findings"] == made.alone.run["findings"]
 
 
+@pytest.mark.slow
 def test_a_killed_shard_goes_on_where_it_was_and_measures_nothing_twice(made, judge, tmp_path):
     place = tmp_path / "killed"
     command = made.command("trials", "--shard", "1/1", "--output", str(place))

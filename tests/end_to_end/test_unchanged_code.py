@@ -118,6 +118,7 @@ def test_equal_installed_files_pass_and_nothing_is_run(project, change):
     assert result.stdout.count("this assumes that the world outside the installed files") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", some_always(MEASURED, ALWAYS))
 def test_whatever_else_differs_is_measured_and_named_where_the_code_is_equal(project, change):
     edit, why = MEASURED[change]
@@ -169,6 +170,7 @@ LINKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", some_always(LINKS, {"conftest"}))
 def test_what_a_link_among_the_workloads_leads_to_counts_and_is_listed(project, name):
     target, link, text, listed = LINKS[name]
@@ -187,6 +189,7 @@ def test_what_a_link_among_the_workloads_leads_to_counts_and_is_listed(project, 
     assert listed in [change["name"] for change in result.run["changes"]]
 
 
+@pytest.mark.slow
 @pytest.mark.settings
 def test_what_is_preloaded_waived_or_left_out_changes_nothing_about_it(project):
     edit_settings("trial_seconds = 300", 'trial_seconds = 300\npreload = ["json"]')(project)

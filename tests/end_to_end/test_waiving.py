@@ -50,7 +50,7 @@ def test_a_waived_degradation_keeps_its_numbers_and_neither_stops_nor_fails_the_
 @pytest.mark.parametrize(
     ("limit", "until", "words"),
     [
-        pytest.param(0.5, "2020-01-31", "its waiver expired on 2020-01-31", id="expired"),
+        pytest.param(0.5, "2020-01-31", "its waiver expired on 2020-01-31", id="expired", marks=pytest.mark.slow),
         pytest.param(0.1, "2999-12-31", "more than the 0.1 that its waiver accepts", id="too-small"),
     ],
 )
@@ -82,6 +82,7 @@ def test_max(benchmark):
 """
 
 
+@pytest.mark.slow
 def test_a_waiver_of_what_this_gate_leaves_out_is_no_slip(project):
     text = (project.root / "pyproject.toml").read_text()
     project.write("pyproject.toml", f'{text}group_by = "file"\n')
@@ -95,6 +96,7 @@ def test_a_waiver_of_what_this_gate_leaves_out_is_no_slip(project):
     assert (result.status, set(result.verdicts)) == (0, {TOP1}), result.stdout
 
 
+@pytest.mark.slow
 def test_a_waiver_that_has_lost_its_metric_is_noted_and_a_new_one_refused_before_anything_is_measured(project):
     project.write(".mainstay-waivers.toml", WAIVERS.format(metric="gone"))
     project.commit("a metric has gone")

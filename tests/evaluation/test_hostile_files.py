@@ -257,6 +257,7 @@ print(json.dumps({"files": told, "added": peak() - start}))
 """
 
 
+@pytest.mark.slow
 def test_what_would_not_fit_into_memory_is_refused_or_read_in_bounded_memory(tmp_path):
     makers = {
         "line.jsonl": sparse,

@@ -14,6 +14,7 @@ def scores(path, wrong):
     return path
 
 
+@pytest.mark.slow
 def test_scores_are_judged_as_stored_results_are(tmp_path):
     parent, same = scores(tmp_path / "parent.jsonl", {1}), scores(tmp_path / "same.jsonl", {1})
     worse = scores(tmp_path / "worse.jsonl", set(range(100)))

@@ -111,6 +111,7 @@ def test_rules_beside_ours_agree_with_other_implementations():
             assert unpaired == (z > 1.96)
 
 
+@pytest.mark.slow
 def test_a_family_of_draws_is_judged_as_its_gates_are():
     """The draws are judged at once without the texts of a report; here with them, one by one."""
     rng = np.random.default_rng(2)

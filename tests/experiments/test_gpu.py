@@ -84,6 +84,7 @@ def test_no_pair_is_begun_that_may_not_end_in_time():
     assert 1 <= results["num_pairs"] <= 4
 
 
+@pytest.mark.slow
 def test_planted_steps_are_timed_by_the_gates_own_workers(tmp_path):
     specs = make_specs(tmp_path, planted=20, device="cpu", width=32)
 
@@ -145,6 +146,7 @@ def writing(scratch, name, text, then=""):
     return [sys.executable, "-c", code]
 
 
+@pytest.mark.slow
 def test_a_step_that_hangs_or_fails_costs_no_other_step_its_results(tmp_path):
     kept = []
     commands = {
@@ -189,6 +191,7 @@ def test_the_seconds_of_all_steps_fit_in_ten_minutes():
     assert sum(step.seconds for step in script.STEPS.values()) <= script.TOTAL_S - script.SPARE_S
 
 
+@pytest.mark.slow
 def test_tests_that_fail_or_of_which_none_run_are_a_problem_of_the_script(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PYTEST_ADDOPTS", "-k no_such_test")
     output = tmp_path / "gpu.json"

@@ -74,7 +74,6 @@ def changes(usual, counts, metric):
 
 
 ALWAYS = {
-    "a value read in every step",
     "a loss in double precision",
     "a graph break",
     "gradients kept in evaluation",

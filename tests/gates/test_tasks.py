@@ -256,7 +256,7 @@ DESIGNS = {
     "few-flips": [(300, 0.005, 0.02)],
     "unequal-tasks": [(100, 0.1, 0.05), (300, 0.03, 0.03), (900, 0.01, 0.02)] * 2,
 }
-ALWAYS = {"one-task", "few-flips"}
+ALWAYS = {"one-task"}
 
 
 @pytest.mark.parametrize("design", some_always(DESIGNS, ALWAYS))

@@ -62,7 +62,13 @@ def specs(make_specs, tmp_path):
     return specs
 
 
-@pytest.mark.parametrize("pool", [in_processes, partial(ThreadPoolExecutor, 2)], ids=["processes", "threads"])
+@pytest.mark.parametrize(
+    "pool",
+    [
+        pytest.param(in_processes, id="processes"),
+        pytest.param(partial(ThreadPoolExecutor, 2), id="threads", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("worse", ["candidate", pytest.param("neither", marks=pytest.mark.slow)])
 def test_a_gate_comes_to_the_same_verdict_over_processes_and_threads(specs, pool, worse):
     both = specs(worse)

@@ -128,6 +128,7 @@ def test_compiled(trial):
 """
 
 
+@pytest.mark.slow
 @needs_torch
 def test_a_difference_of_compiled_code_alone_is_found_in_its_graph(find_with_torch):
     found = find_with_torch(COMPILED)
@@ -183,6 +184,7 @@ def test_a_candidate_that_fails_is_said_to(find):
     assert found.recorded.startswith("trial of the candidate failed: assert not True")
 
 
+@pytest.mark.slow
 @needs_torch
 def test_trials_whose_steps_never_end_are_ended(find_with_torch):
     with pytest.raises(WatchError, match="the watched trials took longer than 2 s"):

@@ -45,6 +45,7 @@ def test_other_errors_pass_through():
         1 / 0  # noqa: B018
 
 
+@pytest.mark.slow
 def test_commands_without_their_extra_name_it_and_write_nothing(
     tmp_path, data_root, digits_data, perceptron, provenance
 ):

@@ -74,6 +74,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_training_killed_at_any_moment_and_resumed_ends_with_the_same_bytes(tmp_path):
     command = ["train", "--epochs", "12", "--device", "cpu", "--data", "digits", "--output"]
     subprocess.run(
@@ -262,6 +263,7 @@ def test_predict_prints_digit_and_probability(trained, capsys, tmp_path, digits_
     assert capsys.readouterr().out.startswith("a.png: ")
 
 
+@pytest.mark.slow
 def test_export_writes_a_program(trained, capsys, tmp_path):
     assert main(["export", "--checkpoint", str(trained), "--output", "out.pt2", "--json"]) == 0
 
@@ -414,6 +416,7 @@ def read_terminal(descriptor):
         return b""
 
 
+@pytest.mark.slow
 def test_progress_bar_is_shown_on_a_terminal_alone():
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "mnist_reference", "train", "--epochs", "3", "--device", "cpu"]

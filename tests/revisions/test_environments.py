@@ -38,6 +38,7 @@ from mainstay.revisions.workspace import Seals, build_subjects, open_layers
 from mainstay.store.integrity import take_manifest, write_manifest
 from tests.index_server import PASSWORD, holds_password
 from tests.repositories import git
+from tests.slow_cases import some_always
 
 BACKEND = '''
 """A build backend without dependencies: the wheel holds what lies in src."""
@@ -835,7 +836,7 @@ def test_other_settings_of_an_installation_are_other_dependencies(shelf, trees, 
     assert candidate != baseline
 
 
-@pytest.mark.parametrize("place", ["find-links", "index", "flat-index", "environment"])
+@pytest.mark.parametrize("place", some_always(["find-links", "index", "flat-index", "environment"], {"index"}))
 def test_a_package_that_the_tree_serves_counts_by_its_content(shelf, trees, monkeypatch, place):
     settings = {
         "find-links": '[tool.uv]\nfind-links = ["vendor/vendored"]\n',
@@ -895,8 +896,16 @@ def test_a_revision_is_blamed_for_its_own_settings_of_an_installation(shelf, tre
 @pytest.mark.parametrize(
     ("form", "given"),
     [
-        *(pytest.param("simple", given, id=given) for given in ("address", "variables", "netrc", "pyproject")),
-        *(pytest.param("flat", given, id=f"flat-{given}") for given in ("address", "variables", "netrc", "pyproject")),
+        pytest.param("simple", "variables", id="variables"),
+        pytest.param("flat", "pyproject", id="flat-pyproject"),
+        *(
+            pytest.param("simple", given, id=given, marks=pytest.mark.slow)
+            for given in ("address", "netrc", "pyproject")
+        ),
+        *(
+            pytest.param("flat", given, id=f"flat-{given}", marks=pytest.mark.slow)
+            for given in ("address", "variables", "netrc")
+        ),
     ],
 )
 def test_the_password_of_a_private_index_is_used_and_written_nowhere(
@@ -967,6 +976,7 @@ def test_a_proxy_of_the_environment_is_used(shelf, trees, serve, monkeypatch):
     assert "http://index.invalid/simple/pytest/" in proxy.asked
 
 
+@pytest.mark.slow
 def test_a_folder_of_wheels_is_enough_without_a_network(shelf, trees, tmp_path, monkeypatch):
     wheels = tmp_path / "wheels"
     wheels.mkdir()
@@ -1222,6 +1232,7 @@ def test_a_version_that_the_user_has_set_stands(shelf, versioned_trees, monkeypa
     assert built_version(built(versioned_trees)) == "7.0"
 
 
+@pytest.mark.slow
 def test_a_build_that_cannot_take_the_version_is_made_with_its_own(shelf, versioned_trees):
     subjects = [built(versioned_trees, side, version="0.0.0") for side in Side]
 
@@ -1298,6 +1309,7 @@ def test_import_roots_of_a_wheel(tmp_path, names, roots):
             {"src/namespace/subject/__init__.py": ""},
             ("namespace.subject",),
             id="setuptools-namespace",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             'requires = ["uv_build"]\nbuild-backend = "uv_build"',
@@ -1321,6 +1333,7 @@ def test_the_usual_backends_and_layouts_build(tmp_path, cache, build_system, fil
     assert {"iniconfig", "pytest"} < set(subject.record.packages)
 
 
+@pytest.mark.slow
 @pytest.mark.package_index
 def test_a_project_with_only_setup_py_builds(tmp_path, cache):
     trees = {side: tmp_path / side / "tree" for side in Side}

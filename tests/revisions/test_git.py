@@ -309,6 +309,7 @@ def test_a_worktree_of_a_sparse_checkout_is_whole(sparse, tmp_path):
     assert not (sparse / "large").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "num_notes"),
     [pytest.param(50_000_001, 1, id="over-50-MB"), pytest.param(50_000_000, 0, id="just-50-MB")],

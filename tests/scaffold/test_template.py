@@ -176,7 +176,7 @@ def pythons_of(project, root):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("python", ["3.11", "3.13"])
+@pytest.mark.parametrize("python", ["3.11", pytest.param("3.13", marks=pytest.mark.slow)])
 def test_every_job_runs_the_project_with_a_python_that_it_supports(rendered, root, kind, python):
     project = rendered(kind, python=python)
     found = pythons_of(project, root)
@@ -218,10 +218,10 @@ def test_git_takes_every_folder_of_the_package_and_no_artifact(rendered, tmp_pat
 @pytest.mark.parametrize(
     ("description", "docstring"),
     [
-        ("Classifies plankton", "Classifies plankton."),
-        ("Is it plankton?", "Is it plankton?"),
+        pytest.param("Classifies plankton", "Classifies plankton.", marks=pytest.mark.slow),
+        pytest.param("Is it plankton?", "Is it plankton?", marks=pytest.mark.slow),
         ('"Plankton" or "krill"', "'Plankton' or 'krill'."),
-        ("Removes \\alpha and C:\\", "Removes \\alpha and C:\\."),
+        pytest.param("Removes \\alpha and C:\\", "Removes \\alpha and C:\\.", marks=pytest.mark.slow),
         ("Someone's plankton \N{OCTOPUS} <big> & wide", "Someone's plankton \N{OCTOPUS} <big> & wide."),
     ],
 )
@@ -243,12 +243,12 @@ def test_any_sentence_and_any_name_stand_in_every_file(rendered, description, do
     ("code", "package", "source"),
     [
         ("src/skplank", "skplank", "src"),
-        ("skplank", "skplank", "."),
-        ("lib/skplank", "skplank", "lib"),
+        pytest.param("skplank", "skplank", ".", marks=pytest.mark.slow),
+        pytest.param("lib/skplank", "skplank", "lib", marks=pytest.mark.slow),
         ("skplank.py", "skplank", "."),
     ],
 )
-@pytest.mark.parametrize("kind", ["library", "monorepo"])
+@pytest.mark.parametrize("kind", [pytest.param("library", marks=pytest.mark.slow), "monorepo"])
 def test_sessions_look_for_the_code_where_the_answer_says(rendered, kind, code, package, source):
     project = rendered(kind, code=code)
     folder = "packages/deep-plankton" if kind == "monorepo" else "."
@@ -298,6 +298,7 @@ def test_a_false_alarm_is_looked_into_as_in_this_repository(rendered, root):
     assert "nox -s calibrate -- --revision BASELINE" in theirs[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "code", "package"),
     [

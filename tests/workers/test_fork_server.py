@@ -189,7 +189,7 @@ def test_what_is_measured_apart_has_fresh_interpreters(specs, forking, write):
     ("body", "outcome", "cause"),
     [
         pytest.param("os.kill(os.getpid(), 9)", Outcome.CRASHED, "killed by SIGKILL", id="is-killed"),
-        pytest.param("os._exit(3)", Outcome.CRASHED, "exited with status 3", id="exits"),
+        pytest.param("os._exit(3)", Outcome.CRASHED, "exited with status 3", id="exits", marks=pytest.mark.slow),
         pytest.param("{hang}", Outcome.TIMED_OUT, "within 600 s", id="hangs"),
     ],
 )
@@ -263,7 +263,9 @@ def test_a_preloaded_module_from_elsewhere_is_foreign(specs, forking, write):
     [
         pytest.param("raise ImportError('no such library')", "ImportError: no such library", id="raises"),
         pytest.param("raise SystemExit(0)", "SystemExit: 0", id="exits"),
-        pytest.param("import os; os.kill(os.getpid(), 9)", "it was killed by SIGKILL", id="dies"),
+        pytest.param(
+            "import os; os.kill(os.getpid(), 9)", "it was killed by SIGKILL", id="dies", marks=pytest.mark.slow
+        ),
         pytest.param(
             "import threading, time\n"
             "threading.Thread(target=time.sleep, args=(600,), daemon=True, name='pulse').start()",

@@ -159,7 +159,7 @@ def test_fixtures_of_every_scope_are_set_up_for_each_workload_and_end_with_it(me
     assert result.notes == ()
 
 
-@pytest.mark.parametrize("side", Side)
+@pytest.mark.parametrize("side", [Side.BASELINE, pytest.param(Side.CANDIDATE, marks=pytest.mark.slow)])
 def test_what_one_revision_cannot_collect_leaves_the_others_alone(measure, tmp_path, side):
     broken = "benchmarks/test_b.py"
     (tmp_path / "measure" / broken).write_text(
@@ -191,6 +191,7 @@ def test_what_one_revision_cannot_collect_leaves_the_others_alone(measure, tmp_p
     assert trials["test_case[other]"][side].cause == "the workload was not collected"
 
 
+@pytest.mark.slow
 def test_what_goes_wrong_in_a_workload_is_said_and_the_others_go_on(measure):
     trials, _ = measure(
         """
@@ -261,6 +262,7 @@ def test_a_timed_workload_that_one_side_skips_once_is_measured(measure):
     assert {trial.outcome for trial in trials["test_a"].values()} == {Outcome.COMPLETED}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "outcome", "cause"),
     [
@@ -270,7 +272,6 @@ def test_a_timed_workload_that_one_side_skips_once_is_measured(measure):
             Outcome.TIMED_OUT,
             "no answer within 600 s",
             id="block-longer-than-the-limit",
-            marks=pytest.mark.slow,
         ),
     ],
 )
@@ -349,7 +350,9 @@ class Meter:
 """A meter that finds the core taken for half of every span, until it is told that it does not know."""
 
 
-@pytest.mark.parametrize("blind", [*Side, None])
+@pytest.mark.parametrize(
+    "blind", [Side.CANDIDATE, *(pytest.param(side, marks=pytest.mark.slow) for side in (Side.BASELINE, None))]
+)
 def test_where_the_run_delay_of_one_revision_is_unknown_both_are_timed_by_the_wall_clock(measure, blind):
     trials, result = measure(
         f"""{METER}
@@ -549,6 +552,7 @@ ENDED = """channel.send("finished", outcome="completed", cause="", detail=[], du
             "benchmark.recorded = lambda: {'values': {'call_time': 1e-9}}",
             "its blocks give",
             id="another-mean",
+            marks=pytest.mark.slow,
         ),
     ],
 )

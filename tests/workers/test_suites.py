@@ -105,6 +105,7 @@ def test_ids_may_have_any_characters(gate_suite, is_escaped):
     assert wrong(trials) == []
 
 
+@pytest.mark.slow
 def test_files_may_have_any_names(gate_suite):
     names = ["test_größe.py", "test_a b.py", "test_[x].py", "test_🚀.py", "test_a-b.c.py", "[y]/test_a.py"]
 

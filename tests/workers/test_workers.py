@@ -37,6 +37,7 @@ from mainstay.workers.process import (
     conceal,
 )
 from mainstay.workers.session import LiveWorkers
+from tests.slow_cases import some_always
 
 BOTH = (Side.BASELINE, Side.CANDIDATE)
 
@@ -344,7 +345,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize("name", some_always(BROKEN, {"raises", "is-nan", "is-killed", "hangs"}))
 def test_a_broken_trial_says_how(measure, write, hang, name):
     body, outcome, cause = BROKEN[name]
     write(f"def test_a(trial):\n    {body.replace('{hang}', hang)}")
@@ -547,6 +548,7 @@ def test_peak_memory_is_measured_in_fresh_processes_one_after_the_other(measure,
     assert min(first.values["peak_memory"], second.values["peak_memory"]) > 64 * 2**20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("may_overlap", [False, True])
 def test_the_sides_of_a_pair_run_at_the_same_time_only_if_its_trials_may_overlap(measure, write, tmp_path, may_overlap):
     write(f"""
@@ -571,7 +573,7 @@ def test_the_sides_of_a_pair_run_at_the_same_time_only_if_its_trials_may_overlap
 
 INTERRUPTED = """
 import signal, subprocess, sys, threading
-from mainstay.workers.process import at_once
+from tests.slow_cases import some_always
 
 def wait_for_a_process(seconds):
     return subprocess.run([sys.executable, "-c", f"import time; time.sleep({seconds})"]).returncode
@@ -695,7 +697,9 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize(
+    "name", some_always(HOSTILE, {"forges-its-end", "sends-a-line-without-end", "sends-another-event"})
+)
 def test_what_a_worker_sends_is_held_against_its_own_side_only(measure, write, monkeypatch, name):
     body, cause = HOSTILE[name]
     if name == "closes-the-pipe":

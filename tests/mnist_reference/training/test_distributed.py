@@ -84,6 +84,7 @@ def train_in_two():
     return train
 
 
+@pytest.mark.slow
 def test_two_processes_train_what_one_trains(data_root, tmp_path, monkeypatch, train_in_two):
     """Augmentation, batch normalisation, a penalty, and a last batch of 87 that cannot be halved.
 

@@ -202,7 +202,7 @@ for num_threads in (1, 2, 3, 4):
 @pytest.mark.parametrize(
     "variables",
     [
-        pytest.param({"MKL_CBWR": "COMPATIBLE"}, id="products-in-another-order"),
+        pytest.param({"MKL_CBWR": "COMPATIBLE"}, id="products-in-another-order", marks=pytest.mark.slow),
         pytest.param(
             {"MKL_ENABLE_INSTRUCTIONS": "SSE4_2", "ATEN_CPU_CAPABILITY": "default"},
             id="no-vectors",
@@ -444,6 +444,7 @@ for owner, gone in (
 """
 
 
+@pytest.mark.slow
 def test_without_an_operator_of_torch_the_plain_way_is_taken():
     done = subprocess.run([sys.executable, "-c", WITHOUT_AN_OPERATOR], check=False, capture_output=True, text=True)
 

@@ -44,6 +44,7 @@ def test_adam_follows_algorithm_1_of_its_paper():
     np.testing.assert_allclose(value.numpy(), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_adam_does_not_import_the_compiler():
     script = (
         "import sys, torch; from mnist_reference.training.optimizers import optimizer_by_name;"

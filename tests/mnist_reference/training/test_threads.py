@@ -42,10 +42,10 @@ SMALL_CNN = replace(cnn_99_5(), model=CnnConfig(channels=(2, 3, 4, 4)), batch_si
 @pytest.mark.parametrize(
     ("seconds_a_step", "expected"),
     [
-        pytest.param({1: 2.0, 2: 1.0, 3: 0.7}, 3, id="all"),
+        pytest.param({1: 2.0, 2: 1.0, 3: 0.7}, 3, id="all", marks=pytest.mark.slow),
         pytest.param({1: 2.0, 2: 1.0, 3: 1.5}, 2, id="some"),
         pytest.param({1: 1.0, 2: 60.0, 3: 110.0}, 1, id="busy-machine"),
-        pytest.param({1: 1.0, 2: 0.95, 3: 0.94}, 1, id="hardly-any-gain"),
+        pytest.param({1: 1.0, 2: 0.95, 3: 0.94}, 1, id="hardly-any-gain", marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize("recipe", [replace(article(), num_epochs=30), SMALL_CNN], ids=["faster", "plain"])

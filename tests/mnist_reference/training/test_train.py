@@ -135,7 +135,8 @@ def test_digits_are_learned(of_digits):
     assert history[-1].train_loss < 0.05 < history[0].train_loss
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed) for seed in (1, 2))])
 def test_regression_recovers_the_absolute_value(seed):
     wide = PerceptronConfig(num_inputs=1, hidden_widths=(16,), num_outputs=1)
     recipe = replace(regression(), model=wide, learning_rate=0.05)
@@ -147,6 +148,7 @@ def test_regression_recovers_the_absolute_value(seed):
     assert (model(inputs) - inputs.abs()).abs().mean() < 0.02
 
 
+@pytest.mark.slow
 def test_regression_of_the_article_recovers_a_line():
     inputs = torch.linspace(0, 2, 256).unsqueeze(1)
 

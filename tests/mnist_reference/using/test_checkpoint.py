@@ -146,6 +146,7 @@ def test_folder_that_cannot_be_made_is_explained(tmp_path, perceptron, provenanc
         save_checkpoint(tmp_path / "file" / "model.safetensors", perceptron, provenance)
 
 
+@pytest.mark.slow
 def test_kill_at_any_moment_of_a_write_leaves_a_whole_checkpoint(path, perceptron, provenance):
     save_checkpoint(path, perceptron, provenance)
 
