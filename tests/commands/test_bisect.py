@@ -339,6 +339,21 @@ def missing_submodule(folder):
     git(folder, "update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},vendored")
 
 
+def tracks_data(folder):
+    (folder / "data").write_text("tracked")
+    git(folder, "add", "data")
+
+
+def shares_images(folder):
+    (folder / "pyproject.toml").write_text('[tool.mainstay]\nshare = ["data/images"]\n')
+    git(folder, "add", "pyproject.toml")
+
+
+def file_for_a_shared_folder(folder):
+    tracks_data(folder)
+    shares_images(folder)
+
+
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [
@@ -346,6 +361,7 @@ def missing_submodule(folder):
         (undecodable_waivers, "the waivers are not UTF-8"),
         (tracked_runs, ".mainstay is tracked by git"),
         (missing_submodule, "the submodule 'vendored' is not checked out"),
+        (file_for_a_shared_folder, "the candidate has a file at 'data', where the shared input 'data/images' needs"),
     ],
 )
 def test_commits_that_the_gate_refuses_are_skipped_and_named_but_not_for_ever(tmp_path, spoil, why):
@@ -388,11 +404,6 @@ def test_a_good_commit_that_the_gate_refuses_is_not_put_down_to_the_bad_one(tmp_
 
     assert caught.value.exit_status == 4
     assert "git submodule update --init" in caught.value.next_step
-
-
-def tracks_data(folder):
-    (folder / "data").write_text("tracked")
-    git(folder, "add", "data")
 
 
 def shares_data(folder):
@@ -443,6 +454,37 @@ def test_a_shared_input_that_a_commit_tracks_is_put_down_to_that_commit(tmp_path
     root = make_history(tmp_path / "project", {1, 16}, spoil)
     if in_tree:
         (root / "data").write_text("shared")
+
+    with pytest.raises(error, match=why) as caught:
+        bisect(root, BisectOptions(good="HEAD~15", bad="HEAD", metric="top1"), measure=Bench(root, PLANTED, gated={16}))
+
+    assert type(caught.value) is error
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "error", "why"),
+    [
+        pytest.param(
+            *(tracks_data, shares_images, MainstayError),
+            "the gate of .* says nothing about it: the baseline has a file at 'data', where",
+            id="good",
+        ),
+        pytest.param(
+            *(leaves_as_it_is, file_for_a_shared_folder, UsageError),
+            "the bad commit .* cannot be measured: the candidate has a file at 'data', where",
+            id="bad",
+        ),
+    ],
+)
+def test_a_file_where_a_shared_input_needs_a_folder_is_put_down_to_its_commit(tmp_path, good, bad, error, why):
+    spoils = iter([good, bad])
+
+    def spoil(folder):
+        next(spoils)(folder)
+
+    root = make_history(tmp_path / "project", {1, 16}, spoil)
+    (root / "data").mkdir()
+    (root / "data" / "images").write_text("shared")
 
     with pytest.raises(error, match=why) as caught:
         bisect(root, BisectOptions(good="HEAD~15", bad="HEAD", metric="top1"), measure=Bench(root, PLANTED, gated={16}))

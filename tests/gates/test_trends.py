@@ -263,6 +263,50 @@ def test_equal_results_of_other_seeds_count():
     assert increments(trend) == increments(expected)
 
 
+SEEDED = [run(1, noise(number), seeds=seeds) for number, seeds in ((31, range(8)), (32, range(8, 16)))]
+SEEDLESS = [run(1, noise(number)) for number in (33, 34)]
+
+
+@pytest.mark.parametrize(("first", "second"), [(SEEDED, SEEDLESS), (SEEDLESS, SEEDED)], ids=["seeded", "seedless"])
+def test_of_reruns_with_and_without_seeds_only_those_like_the_first_count(first, second):
+    others = [run(i, noise(i)) for i in range(2, 31)]
+
+    (trend,) = metric_trends([first[0], second[0], first[0], second[1], first[1], second[0], *others])
+    (expected,) = metric_trends([*first, *others])
+
+    assert increments(trend) == increments(expected)
+
+
+@pytest.mark.parametrize(("first", "second"), [(SEEDED, SEEDLESS), (SEEDLESS, SEEDED)], ids=["seeded", "seedless"])
+def test_a_level_of_a_rerun_counts_only_if_its_seeds_are_known_to_be_others(first, second):
+    (trend,) = metric_trends([first[0], second[0], first[1], second[1]])
+    (expected,) = metric_trends(first)
+
+    assert trend.levels == expected.levels
+
+
+def test_a_rerun_with_seeds_that_repeats_values_recorded_without_them_tells_the_seeds():
+    others = [run(i, noise(i)) for i in range(2, 31)]
+    pairs, other = noise(31), noise(32, size=16)
+    reruns = [run(1, pairs), run(1, pairs, seeds=range(8)), run(1, other, seeds=range(16))]
+
+    (trend,) = metric_trends([*reruns, *others])
+    (expected,) = metric_trends([run(1, [*pairs, *other[8:]]), *others])
+
+    assert increments(trend) == increments(expected)
+
+
+def test_a_rerun_that_repeats_the_trials_of_any_earlier_one_counts_once():
+    others = [run(i, noise(i)) for i in range(2, 31)]
+    first, longer = noise(31), noise(32, size=12)
+    reruns = [run(1, pairs) for pairs in (first, longer[:8], longer[:8], first[:5], longer)]
+
+    (trend,) = metric_trends([*reruns, *others])
+    (expected,) = metric_trends([run(1, [*first, *longer]), *others])
+
+    assert increments(trend) == increments(expected)
+
+
 def test_a_rerun_of_an_anchor_with_the_same_seeds_is_no_further_evidence():
     gates = [run(i, noise(i)) for i in range(1, 21)]
     first, again, fresh = (

@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from mainstay.records.errors import GitError, RevisionError, StoreError, TreeError
 from mainstay.records.trials import Side
-from mainstay.revisions.git import Outcome, Repository, remote_commit, version_of
+from mainstay.revisions.git import Outcome, Repository, refuse_own_inputs, remote_commit, version_of
 from tests.repositories import git
 
 pytestmark = pytest.mark.usefixtures("own_git_settings")
@@ -1092,6 +1092,41 @@ def test_a_shared_input_that_the_revision_tracks_is_named_with_the_revision(proj
         repository.link_shared(["model.py"], tmp_path / "worktree", Side.BASELINE)
 
 
+@pytest.mark.parametrize(
+    ("target", "found"),
+    [
+        pytest.param("", "a file", id="file"),
+        pytest.param("model.py", "a link that leads to no folder", id="link-to-a-file"),
+        pytest.param("nowhere", "a link that leads to no folder", id="broken-link"),
+        pytest.param("inputs", "a link that leads to no folder", id="link-to-itself"),
+    ],
+)
+@pytest.mark.parametrize("path", ["inputs/images", "inputs/raw/images"])
+def test_a_file_of_the_revision_where_a_shared_input_needs_a_folder_is_named(project, tmp_path, path, target, found):
+    if target:
+        (project / "inputs").symlink_to(target)
+    commit(project, *(() if target else ("inputs",)))
+    Repository.discover(project).add_worktree("HEAD", tmp_path / "worktree")
+
+    with pytest.raises(TreeError, match=f"the baseline has {found} at 'inputs', where the .* '{path}'") as caught:
+        refuse_own_inputs([path], tmp_path / "worktree", Side.BASELINE)
+
+    assert caught.value.looked_in == str(tmp_path / "worktree" / "inputs")
+    assert caught.value.next_step.startswith(f"remove {path} from tool.mainstay.share or inputs from git")
+
+
+def test_a_shared_input_is_linked_into_a_folder_that_the_revision_has_or_links_to(project, tmp_path):
+    (project / "inputs").symlink_to("real")
+    commit(project, "real/labels", "tracked")
+    (project / "real" / "images").write_text("many")
+    repository = Repository.discover(project)
+    repository.add_worktree("HEAD", tmp_path / "worktree")
+
+    repository.link_shared(["inputs/images"], tmp_path / "worktree", Side.BASELINE)
+
+    assert (tmp_path / "worktree" / "real" / "images").read_text() == "many"
+
+
 def test_nothing_is_written_where_a_link_of_the_revision_leads_out_of_the_worktree(project, tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -1182,6 +1217,19 @@ def test_a_revision_without_the_folder_has_an_empty_one(monorepo, tmp_path):
     Repository.discover(monorepo / "pkgs/a").add_worktree(first, tmp_path / "work/pkgs/a")
 
     assert list((tmp_path / "work/pkgs/a").iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["pkgs", "pkgs/a"])
+def test_a_revision_with_a_file_where_the_project_has_its_folder_is_refused(project, tmp_path, place):
+    before = commit(project, place)
+    git(project, "rm", "-q", place)
+    commit(project, "pkgs/a/pyproject.toml", PROJECT_TOML)
+    repository = Repository.discover(project / "pkgs/a")
+
+    with pytest.raises(TreeError, match=f"{place!r} of the revision is no folder, and the project is in 'pkgs/a'"):
+        repository.add_worktree(before, tmp_path / "work/pkgs/a")
+
+    assert not (tmp_path / "work").exists()
 
 
 def test_a_folder_that_a_revision_links_out_of_the_project_is_refused(monorepo, tmp_path):

@@ -38,15 +38,20 @@ class _Step:
 
     Attributes:
         run: The gate against the commit before; if that gate is not stored, the anchor.
-        kept: The stored result of the metric; ``None`` if that gate is not stored.
-        anchors: Gates against a reference.
+        results: Results of the metric in that gate and its reruns, each of other trials; empty if none is stored.
+        anchors: Gates against a reference, each with its results and those of its reruns.
         is_gap: Whether the degradation since the commit before is unknown.
     """
 
     run: KeptRun
-    kept: KeptMetric | None
-    anchors: list[tuple[KeptRun, KeptMetric]] = field(default_factory=list)
+    results: list[KeptMetric] = field(default_factory=list)
+    anchors: list[tuple[KeptRun, list[KeptMetric]]] = field(default_factory=list)
     is_gap: bool = False
+
+    @property
+    def kept(self) -> KeptMetric | None:
+        """The pooled result against the commit before; ``None`` if that gate is not stored."""
+        return _pooled(self.results) if self.results else None
 
 
 def metric_trends(runs: Sequence[KeptRun]) -> tuple[MetricTrend, ...]:
@@ -100,50 +105,66 @@ def _chain(kept: Iterable[tuple[KeptRun, KeptMetric]]) -> list[_Step]:
     for run, metric in kept:
         place = places.setdefault(run.candidate.commit, len(steps))
         if place == len(steps):
-            steps.append(_Step(run=run, kept=None, is_gap=place > 0))
+            steps.append(_Step(run=run, is_gap=place > 0))
         step, is_gap = steps[place], place > 0 and steps[place - 1].run.candidate.commit != run.baseline.commit
         if run.kind is not RunKind.MAIN:
             _add_anchor(step, run, metric)
-        elif step.kept is None or (step.is_gap and not is_gap):
-            steps[place] = replace(step, run=run, kept=metric, is_gap=is_gap)
+        elif not step.results or (step.is_gap and not is_gap):
+            steps[place] = replace(step, run=run, results=[metric], is_gap=is_gap)
         elif step.run.baseline.commit == run.baseline.commit:
-            step.kept = _pooled(step.kept, metric)
+            _add_rerun(step.results, metric)
     return steps
 
 
 def _add_anchor(step: _Step, run: KeptRun, metric: KeptMetric) -> None:
     """Add an anchor to a commit; one against the same reference is pooled, so that the commit is tested once."""
-    for i, (first, kept) in enumerate(step.anchors):
+    for first, results in step.anchors:
         if (first.kind, first.baseline.commit) == (run.kind, run.baseline.commit):
-            step.anchors[i] = first, _pooled(kept, metric)
+            _add_rerun(results, metric)
             return
-    step.anchors.append((run, metric))
+    step.anchors.append((run, [metric]))
 
 
-def _pooled(first: KeptMetric, again: KeptMetric) -> KeptMetric:
-    """Results of two gates of the same commits; a rerun that repeats the same trials adds only its further pairs.
+def _add_rerun(results: list[KeptMetric], again: KeptMetric) -> None:
+    """Add the result of another gate of the same two commits, unless it repeats trials that are recorded.
 
     With the same seed, nondeterministic training gives another value that is not independent of the first. The value
-    recorded first counts, whatever it is. Without seeds, only equal values show that the trials are the same.
+    recorded first counts, whatever it is. Without seeds, only equal values show that the trials are the same; of such
+    gates, the one with more pairs counts. If other values are recorded partly with seeds and partly without, nobody can
+    tell whether the seeds are the same: then the gate adds nothing, so that no pair counts twice.
+
+    Args:
+        results: Results so far, each of other trials, in the order recorded; changed in place.
+        again: The further result.
     """
-    if first.seeds and again.seeds:
-        known = frozenset(first.seeds)
+    if again.seeds and all(first.seeds for first in results):
+        known = frozenset(seed for first in results for seed in first.seeds)
         further = [pair for pair in zip(again.seeds, again.degradations, strict=True) if pair[0] not in known]
-        return replace(
-            first,
-            seeds=(*first.seeds, *(seed for seed, _ in further)),
-            degradations=(*first.degradations, *(degradation for _, degradation in further)),
-        )
-    num_common = min(len(first.degradations), len(again.degradations))
-    if first.degradations[:num_common] == again.degradations[:num_common]:
-        return max(first, again, key=lambda kept: len(kept.degradations))
-    return replace(first, seeds=(), degradations=(*first.degradations, *again.degradations))
+        if further:
+            seeds, degradations = zip(*further, strict=True)
+            results.append(replace(again, seeds=seeds, degradations=degradations))
+        return
+    for i, first in enumerate(results):
+        num_common = min(len(first.degradations), len(again.degradations))
+        if first.degradations[:num_common] == again.degradations[:num_common]:
+            results[i] = max(first, again, key=lambda kept: (len(kept.degradations), len(kept.seeds)))
+            return
+    if not again.seeds and not any(first.seeds for first in results):
+        results.append(again)
+
+
+def _pooled(results: Sequence[KeptMetric]) -> KeptMetric:
+    """The first result with the pairs of all, without seeds if there are several."""
+    if len(results) == 1:
+        return results[0]
+    return replace(results[0], seeds=(), degradations=tuple(value for each in results for value in each.degradations))
 
 
 def _anchors(steps: Sequence[_Step], *, level: float) -> Iterable[Anchor]:
     """Results of gates against a fixed reference."""
     for place, step in enumerate(steps):
-        for run, kept in step.anchors:
+        for run, results in step.anchors:
+            kept = _pooled(results)
             if kept.is_proved_equal:
                 estimate, interval, above = 0.0, Interval(0.0, 0.0), 1.0
             elif len(kept.degradations) < FIRST_LOOK:
@@ -173,7 +194,10 @@ def _points(steps: Sequence[_Step], deviations: Sequence[float]) -> Iterable[Tre
     for start, end in zip([0, *starts], [*starts, len(steps)], strict=True):
         part = steps[start:end]
         anchors = [
-            (i, run, kept) for i, step in enumerate(part) for run, kept in step.anchors if run.kind is RunKind.ANCHOR
+            (i, run, _pooled(results))
+            for i, step in enumerate(part)
+            for run, results in step.anchors
+            if run.kind is RunKind.ANCHOR
         ]
         reference = part[0].run.baseline.commit
         if start == 0 and anchors:
@@ -228,15 +252,18 @@ def _references(steps: Sequence[_Step]) -> list[int]:
 
 
 def _levels(kept: Iterable[tuple[KeptRun, KeptMetric]]) -> list[LevelSeries]:
-    """Values of the candidates by machine and packages, with their changes; of reruns that share a seed, the first."""
+    """Values of the candidates by machine and packages, with their changes.
+
+    Of reruns that share a seed, or may share one since only one of them is recorded with its seeds, the first counts.
+    """
     series: dict[tuple[str, str], list[tuple[KeptCommit, float, float]]] = {}
-    known: dict[tuple[str, str, str], set[int]] = {}
+    known: dict[tuple[str, str, str], list[tuple[int, ...]]] = {}
     for run, metric in kept:
         if metric.candidate_mean is not None and not metric.metric.scale.complaint(metric.candidate_mean):
-            seeds = known.setdefault((run.machine, run.packages_digest, run.candidate.commit), set())
-            if not seeds.isdisjoint(metric.seeds):
+            earlier = known.setdefault((run.machine, run.packages_digest, run.candidate.commit), [])
+            if any(bool(seeds) != bool(metric.seeds) or not {*seeds}.isdisjoint(metric.seeds) for seeds in earlier):
                 continue
-            seeds.update(metric.seeds)
+            earlier.append(metric.seeds)
             num_pairs = max(len(metric.degradations), 1)
             value = max(-_LARGEST_LEVEL, min(_LARGEST_LEVEL, metric.metric.level(metric.candidate_mean)))
             series.setdefault((run.machine, run.packages_digest), []).append(

@@ -100,7 +100,8 @@ class GitError(MainstayError):
 class TreeError(GitError):
     """A revision cannot be gated.
 
-    It tracks runs, lacks a submodule or files it needs, has a shared input itself, or has links that lead out of it.
+    It tracks runs, lacks a submodule or files it needs, has a shared input itself, has a file where a folder is needed,
+    or has links that lead out of it.
     """
 
 

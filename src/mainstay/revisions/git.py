@@ -622,7 +622,8 @@ class Repository:
                 it.
 
         Raises:
-            GitError: If it cannot be checked out, a submodule's commit is missing, or Git LFS left only pointers.
+            GitError: If it cannot be checked out, a submodule's commit is missing, Git LFS left only pointers, or the
+                project's folder cannot be made because of a file in its place.
         """
         top = self.top_of(path)
         with self._worktrees_locked():
@@ -632,6 +633,13 @@ class Repository:
             self._fill_submodules(commit, top, users=self.top, folders=list(folders))
             _refuse_lfs_pointers(top)
             if path != top:
+                if file := _file_on_the_way(path, top):
+                    raise TreeError(
+                        f"{file.relative_to(top).as_posix()!r} of the revision is no folder, and the project is in "
+                        f"{self.folder!r}",
+                        looked_in=str(file),
+                        next_step="choose another revision: this one has the project elsewhere, or not yet",
+                    )
                 _refuse_way_out(path / FOLDER, top)
                 path.mkdir(parents=True, exist_ok=True)
         except BaseException:
@@ -801,7 +809,7 @@ class Repository:
             side: The revision.
 
         Raises:
-            TreeError: If the revision has one of the inputs itself.
+            TreeError: If the revision has one of the inputs itself, or a file where an input needs a folder.
         """
         refuse_own_inputs(paths, worktree, side)
         for path in sorted(paths):
@@ -997,7 +1005,7 @@ def _kept_copies(folders: Iterable[Path], name: str) -> list[Path]:
 
 
 def refuse_own_inputs(paths: Iterable[str], worktree: Path, side: Side) -> None:
-    """Refuse shared inputs that a revision has itself, or whose place a link of its leads out of the project.
+    """Refuse shared inputs that a revision has itself, or whose folder cannot be made in it for a file or a link.
 
     Args:
         paths: The inputs, relative to the project's folder.
@@ -1015,7 +1023,21 @@ def refuse_own_inputs(paths: Iterable[str], worktree: Path, side: Side) -> None:
                 looked_in=str(place),
                 next_step=f"remove {path} from tool.mainstay.share or from git, or share it under another name",
             )
+        if file := _file_on_the_way(place.parent, worktree):
+            name = file.relative_to(worktree).as_posix()
+            found = "a link that leads to no folder" if file.is_symlink() else "a file"
+            raise TreeError(
+                f"the {side} has {found} at {name!r}, where the shared input {path!r} needs a folder: "
+                "git tracks it, or a build makes it",
+                looked_in=str(file),
+                next_step=f"remove {path} from tool.mainstay.share or {name} from git, or share it under another name",
+            )
         _refuse_way_out(place, worktree)
+
+
+def _file_on_the_way(folder: Path, top: Path) -> Path | None:
+    """What prevents that a folder is made: a file, or a link to anything but a folder, at its place or above it."""
+    return next((place for place in _upwards(folder, top) if os.path.lexists(place) and not place.is_dir()), None)
 
 
 def _refuse_way_out(place: Path, worktree: Path) -> None:
