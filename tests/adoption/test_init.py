@@ -364,6 +364,22 @@ def test_a_suite_with_helpers_beside_it_and_names_of_its_own_is_gated(make_repos
     assert [finding["metric"]["workload"] for finding in run["findings"]] == ["bench/bench_speed.py::test_speed"]
 
 
+@pytest.mark.slow
+@pytest.mark.package_index
+def test_a_suite_is_gated_without_the_other_tests_of_the_same_file_name(make_repository, capsys, environments):
+    files = LAYOUTS["hatch"] | {
+        "src/plank/__init__.py": "def double(value):\n    return 2 * value\n",
+        "tests/conftest.py": "import pytest\n\n@pytest.fixture\ndef size():\n    return 3\n",
+        "tests/perf/__init__.py": "",
+        "tests/perf/test_speed.py": "import plank\n\ndef test_speed(benchmark, size):\n    benchmark(plank.double, size)\n",
+        "tests/unit/test_speed.py": "import not_installed\n",
+    }
+
+    run = is_gated(make_repository(files), ".", capsys, environments)
+
+    assert [finding["metric"]["workload"] for finding in run["findings"]] == ["tests/perf/test_speed.py::test_speed"]
+
+
 @pytest.mark.parametrize(
     ("origin", "pin"),
     [

@@ -227,6 +227,64 @@ def test_a_suite_whose_files_say_so_stays_open_to_new_ones():
     assert read_configuration(applied(files)["pyproject.toml"], "").files == ("*bench*.py",)
 
 
+OTHER = "import hypothesis\ndef test_it(): ...\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "patterns"),
+    [
+        pytest.param(
+            {"tests/conftest.py": CONFTEST, "tests/perf/test_speed.py": WITH_DATA, "tests/unit/test_speed.py": OTHER},
+            ("tests/perf/test_speed.py",),
+            id="reached-for-a-conftest",
+        ),
+        pytest.param(
+            {"tests/test_speed.py": SUITE, "tests/test_more.py": SUITE, "tests/unit/test_speed.py": OTHER},
+            ("test_more.py", "tests/test_speed.py"),
+            id="one-of-two",
+        ),
+        pytest.param(
+            {"tests/a/test_speed.py": SUITE, "tests/b/test_speed.py": SUITE, "tests/test_it.py": OTHER},
+            ("test_speed.py",),
+            id="in-two-folders-of-the-suite",
+        ),
+        pytest.param(
+            {"bench/bench_a.py": SUITE, "bench/tools/bench_a.py": "raise SystemExit\n"},
+            ("bench/bench_a.py",),
+            id="script-of-an-unusual-name",
+        ),
+        pytest.param(
+            {"tests/bench_a.py": SUITE, "tests/tools/bench_a.py": "raise SystemExit\n", "tests/test_it.py": OTHER},
+            ("tests/bench_a.py",),
+            id="script-of-a-name-that-tells-a-benchmark",
+        ),
+        pytest.param({"tests/test_speed.py": SUITE, "docs/test_speed.py": OTHER}, (), id="outside-the-folder"),
+        pytest.param(
+            {"tests/it's [a]/test_a b.py": SUITE, "tests/it's [a]/c/test_a b.py": OTHER},
+            ("tests/it?s??a?/test_a?b.py",),
+            id="characters-of-patterns",
+        ),
+    ],
+)
+def test_a_file_of_the_same_name_as_one_of_the_suite_is_not_collected(files, patterns):
+    assert read_configuration(applied(HATCH | files)["pyproject.toml"], "").files == patterns
+
+
+def test_files_of_both_usual_names_are_collected_beside_one_of_an_unusual_name():
+    files = HATCH | {"bench/bench_a.py": SUITE, "bench/test_b.py": SUITE, "bench/speed_test.py": SUITE}
+
+    assert read_configuration(applied(files)["pyproject.toml"], "").files == ("bench_a.py", "test_*.py", "*_test.py")
+
+
+def test_a_workload_that_is_written_beside_other_tests_is_collected():
+    files = HATCH | {"tests/test_speed.py": SUITE, "gate/test_it.py": "def test_it(): ...\n"}
+
+    after = applied(files, workloads="gate")
+
+    assert "gate/test_import.py" in after
+    assert read_configuration(after["pyproject.toml"], "").files == ()
+
+
 def group_of(files):
     return tomllib.loads(applied(files)["pyproject.toml"])["dependency-groups"]["benchmarks"]
 
@@ -352,6 +410,23 @@ def test_an_example_takes_a_name_that_no_file_has(text, layout, wishes, taken, w
     assert f"{taken[0]} exists and holds no workload that mainstay knows: it was not changed" in proposal.notes
     again = proposal_for(files | {edit.path: edit.after for edit in proposal.edits})
     assert again.edits == ()
+
+
+@pytest.mark.parametrize(
+    ("files", "written"),
+    [
+        pytest.param({"tests/test_import.py": OTHER}, "benchmarks/test_mainstay_import.py", id="beside-no-package"),
+        pytest.param({"test_import.py": OTHER}, "benchmarks/test_mainstay_import.py", id="at-the-top"),
+        pytest.param(
+            {"tests/__init__.py": "", "tests/test_import.py": OTHER}, "benchmarks/test_import.py", id="in-a-package"
+        ),
+    ],
+)
+def test_an_example_takes_no_name_under_which_pytest_imports_another_file(files, written):
+    proposal = proposal_for(HATCH | files)
+
+    assert [edit.path for edit in proposal.edits if edit.path.endswith(".py")] == [written]
+    assert not [note for note in proposal.notes if "it was not changed" in note]
 
 
 def test_stored_results_are_judged_by_their_own_command():

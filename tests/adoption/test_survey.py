@@ -1,3 +1,5 @@
+from textwrap import indent
+
 import pytest
 
 from mainstay.adoption.survey import (
@@ -199,6 +201,96 @@ def test_the_fixtures_that_a_suite_needs_are_those_that_pytest_sets_up_for_it(te
 
     assert {fixture.name for fixture in found.suite_fixtures} == names
     assert {fixture.conftest for fixture in found.suite_fixtures} <= {"tests/conftest.py"}
+
+
+IN_A_CLASS = "class TestA:\n    @fixture\n    def timed(self, benchmark): ...\n"
+DATA_IN_A_CLASS = IN_A_CLASS.replace("timed", "data")
+UNASKED_IN_A_CLASS = "class TestA:\n    @fixture(autouse=True)\n    def unasked(self, benchmark): ...\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        pytest.param(f"{IN_A_CLASS}    def test_a(self, timed): ...\n", 1, id="test-of-the-class"),
+        pytest.param(f"{IN_A_CLASS}def test_a(timed): ...\n", 0, id="function-of-the-file"),
+        pytest.param(f"{IN_A_CLASS}class TestB:\n    def test_a(self, timed): ...\n", 0, id="other-class"),
+        pytest.param(f"{IN_A_CLASS}class TestB(TestA):\n    def test_a(self, timed): ...\n", 1, id="subclass"),
+        pytest.param(
+            f"class Kind:\n    def test_a(self, timed): ...\n{IN_A_CLASS.replace('TestA', 'TestA(Kind)')}",
+            1,
+            id="inherited-test",
+        ),
+        pytest.param(
+            f"{IN_A_CLASS}    class TestB:\n        def test_a(self, timed): ...\n", 1, id="class-in-the-class"
+        ),
+        pytest.param(
+            f"class TestB:\n    def test_a(self, timed): ...\n{indent(IN_A_CLASS, ' ' * 4)}",
+            0,
+            id="class-around-the-class",
+        ),
+        pytest.param(
+            f"{TIMED}class TestA:\n    @fixture\n    def timed(self): ...\n    def test_a(self, timed): ...\n",
+            0,
+            id="overrides-that-of-the-file",
+        ),
+        pytest.param(
+            f"{IN_A_CLASS}class TestB(TestA):\n    @fixture\n    def timed(self): ...\n"
+            "    def test_a(self, timed): ...\n",
+            0,
+            id="overrides-that-of-a-base",
+        ),
+        pytest.param(f"{UNASKED_IN_A_CLASS}    def test_a(self): ...\n", 1, id="unasked-in-the-class"),
+        pytest.param(f"{UNASKED_IN_A_CLASS}def test_a(): ...\n", 0, id="unasked-outside-the-class"),
+        pytest.param(
+            f"@fixture\ndef again(timed): ...\n{IN_A_CLASS}    def test_a(self, again): ...\ndef test_b(again): ...\n",
+            1,
+            id="taken-by-a-fixture-of-the-file",
+        ),
+        pytest.param(
+            "@mark.benchmark\nclass Kind: ...\nclass TestA(Kind):\n    def test_a(self): ...\n", 1, id="inherited-mark"
+        ),
+    ],
+)
+def test_a_fixture_in_a_class_is_one_of_the_tests_of_that_class_alone(text, size):
+    files = {"plank.py": "", "tests/test_a.py": PYTEST + text}
+
+    assert survey(files).suite_size == size
+    assert count_workloads(files.values()) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        pytest.param(f"{DATA_IN_A_CLASS}def test_b(benchmark, data): ...\n", {"data", "source"}, id="of-another-test"),
+        pytest.param(f"{DATA_IN_A_CLASS}    def test_a(self, data): ...\n", set(), id="overridden"),
+        pytest.param(
+            f"{DATA_IN_A_CLASS.replace('benchmark', 'benchmark, data')}    def test_a(self, data): ...\n",
+            {"data", "source"},
+            id="wrapped",
+        ),
+        pytest.param(
+            "@mark.usefixtures('source')\nclass Kind: ...\nclass TestA(Kind):\n    def test_a(self, benchmark): ...\n",
+            {"source"},
+            id="usefixtures-of-a-base",
+        ),
+    ],
+)
+def test_a_fixture_in_a_class_takes_the_place_of_one_above_for_that_class_alone(text, names):
+    found = survey({"plank.py": "", "tests/conftest.py": CONFTEST, "tests/perf/test_a.py": PYTEST + text})
+
+    assert found.suite_fixtures == {SuiteFixture("tests/perf/test_a.py", name, "tests/conftest.py") for name in names}
+
+
+def test_a_fixture_in_a_class_of_a_conftest_is_no_fixture_of_its_folder():
+    files = {"plank.py": "", "tests/conftest.py": PYTEST + IN_A_CLASS, "tests/test_a.py": "def test_a(timed): ...\n"}
+
+    assert survey(files).suite_size == 0
+
+
+def test_a_class_has_the_fixtures_of_a_base_in_another_file_that_is_counted():
+    suite = "from base import TestA\nclass TestB(TestA):\n    def test_a(self, timed): ...\n"
+
+    assert count_workloads([PYTEST + IN_A_CLASS, suite]) == 1
 
 
 def test_a_fixture_that_every_test_uses_unasked_is_needed():

@@ -27,6 +27,8 @@ share = ["data"]
 writable = ["~/models", "/data"]
 prepare = ["python", "-m", "fetch"]
 trial_seconds = 30.5
+files = ["bench_*.py", "./perf/gated/a.py"]
+asv = ["*.py"]
 threads = 2
 jobs = 3
 preload = ["torch", "torchvision.transforms"]
@@ -80,6 +82,8 @@ def test_every_key_is_read():
         share=("data",),
         prepare=("python", "-m", "fetch"),
         trial_seconds=30.5,
+        files=("bench_*.py", "perf/gated/a.py"),
+        asv=("*.py",),
         threads=2,
         jobs=3,
         preload=("torch", "torchvision.transforms"),
@@ -127,6 +131,11 @@ def test_every_key_is_read():
         pytest.param("inconclusive = 1.0", "inconclusive", "1.0 (a number)", id="status-as-a-fraction"),
         pytest.param('workloads = "../other"', "workloads", "'../other' (a string)", id="folder-outside"),
         pytest.param('workloads = "/benchmarks"', "workloads", "'/benchmarks' (a string)", id="absolute-folder"),
+        pytest.param('files = ["bench"]', "files.0", "'bench' (a string)", id="pattern-of-no-python-file"),
+        pytest.param('files = ["a b.py"]', "files.0", "'a b.py' (a string)", id="pattern-with-a-space"),
+        pytest.param('files = ["../a.py"]', "files.0", "'../a.py' (a string)", id="pattern-of-a-path-outside"),
+        pytest.param('files = ["/b/a.py"]', "files.0", "'/b/a.py' (a string)", id="pattern-of-an-absolute-path"),
+        pytest.param('asv = ["b/a.py"]', "asv.0", "'b/a.py' (a string)", id="path-for-a-name"),
         pytest.param('share = "data"', "share", "'data' (a string)", id="text-for-an-array"),
         pytest.param('share = ["data", ""]', "share.1", "'' (a string)", id="empty-item"),
         pytest.param("prepare = [1]", "prepare.0", "1 (an integer)", id="number-in-a-command"),

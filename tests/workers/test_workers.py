@@ -52,7 +52,9 @@ def specs(make_specs):
 def write(tmp_path):
     def write(text, name="test_a.py"):
         body = textwrap.dedent(text)
-        (tmp_path / "measure" / "benchmarks" / name).write_text(f"import pytest\n{body}")
+        place = tmp_path / "measure" / "benchmarks" / name
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(f"import pytest\n{body}")
 
     return write
 
@@ -966,11 +968,16 @@ def test_why_a_file_does_not_import_is_said_with_its_path_in_the_repository(spec
 
 @pytest.mark.parametrize(
     ("files", "found"),
-    [((), ["test_a.py"]), (("bench_*.py", "timing.py"), ["bench_b.py", "timing.py"])],
-    ids=["as-pytest-says", "as-the-settings-say"],
+    [
+        ((), ["test_a.py"]),
+        (("bench_*.py", "timing.py"), ["bench_b.py", "deep/timing.py", "timing.py"]),
+        (("benchmarks/timing.py", "deep/*.py"), ["deep/timing.py", "timing.py"]),
+        (("benchmarks/deep/timing.py",), ["deep/timing.py"]),
+    ],
+    ids=["as-pytest-says", "as-the-settings-say", "by-paths", "by-one-of-two-paths"],
 )
 def test_files_of_workloads_are_called_as_the_settings_say(specs, write, files, found):
-    for name in ("test_a.py", "bench_b.py", "timing.py"):
+    for name in ("test_a.py", "bench_b.py", "timing.py", "deep/timing.py"):
         write("def test_it(trial): ...", name=name)
 
     collection = collect_workloads(replace(specs[Side.CANDIDATE], files=files), ["benchmarks"])

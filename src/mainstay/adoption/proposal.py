@@ -60,8 +60,8 @@ GATES = re.compile(r"mainstay gate\b|mainstay-gate\.yml|/gate-reusable\.yml@|/ac
 FOLDERS = (Configuration().workloads, "gate", "workloads")
 """Candidate folders for the first workloads; the first one that git does not ignore is used."""
 
-COLLECTED = re.compile(r"test_.*\.py|.*_test\.py")
-"""Names of the files that pytest collects by default."""
+COLLECTED = ("test_*.py", "*_test.py")
+"""Patterns of the names of the files that pytest collects by default."""
 
 DISTRIBUTIONS = {"PIL": "pillow", "attr": "attrs", "cv2": "opencv-python", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 """Distribution names of packages that have a different import name."""
@@ -261,16 +261,28 @@ def _settings(survey: Survey, folder: str, example: Example) -> dict[str, Any]:
 
 
 def _file_patterns(survey: Survey, folder: str) -> list[str]:
-    """Patterns of the names of the suite's files, where pytest's settings do not collect them, or other tests beside them."""
-    names = sorted({PurePosixPath(name).name for name in survey.suite_files if _is_in(name, folder)})
+    """Patterns of the suite's files, where pytest's settings do not collect them, or other tests beside them.
+
+    Where another file in the folder has the name of one of the suite, that one's pattern is its path.
+    """
+    suite = [PurePosixPath(name) for name in survey.suite_files if _is_in(name, folder)]
+    rest = {PurePosixPath(name).name for name in survey.files.difference(survey.suite_files) if _is_in(name, folder)}
     others = {PurePosixPath(name).name for name in survey.other_tests if _is_in(name, folder)}
-    if others:
-        is_told_by_name = all("bench" in name for name in names) and not any("bench" in name for name in others)
-        return ["*bench*.py"] if is_told_by_name else names
-    unusual = [name for name in names if not COLLECTED.fullmatch(name)]
+    patterns = {path: _pattern(str(path) if path.name in rest else path.name) for path in suite}
+    if suite and others:
+        is_told_by_name = all("bench" in path.name and path.name not in rest for path in suite)
+        if is_told_by_name and not any("bench" in name for name in others):
+            return ["*bench*.py"]
+        return sorted(set(patterns.values()))
+    unusual = {patterns[path] for path in suite if not any(map(path.match, COLLECTED))}
     if not unusual or _names_files(survey.document):
         return []
-    return [*unusual, *(["test_*.py"] if len(unusual) < len(names) else [])]
+    return [*sorted(unusual), *(pattern for pattern in COLLECTED if any(path.match(pattern) for path in suite))]
+
+
+def _pattern(name: str) -> str:
+    """Pattern of one name or path, with ``?`` for each character that patterns or pytest's settings would interpret."""
+    return re.sub(r"""[][*?\s\\'"]""", "?", name)
 
 
 def _names_files(document: Mapping[str, Any]) -> bool:
@@ -482,7 +494,7 @@ def _workload_edit(
             )
         usual, text = "test_import.py", import_example(survey.packages[0], survey.inference)
         name = _free_name(survey, folder, usual, read)
-    if name != usual:
+    if _exists(survey, f"{folder}/{usual}", read):
         notes.append(f"{folder}/{usual} exists and holds no workload that mainstay knows: it was not changed")
     if example is Example.RESULTS:
         first = PurePosixPath(survey.stored_results[0]).parent
@@ -491,11 +503,22 @@ def _workload_edit(
 
 
 def _free_name(survey: Survey, folder: str, usual: str, read: Callable[[str], str | None]) -> str:
-    """The usual name of a file, or the first similar one that no file in the folder has, tracked by git or not."""
+    """The usual name of a file, or the first similar one that no file in the folder has, tracked by git or not.
+
+    Nor does any file have it whose folder is no package: pytest, as projects run it by default, imports such files by
+    their names alone, and stops at the second one of a name.
+    """
+    paths = map(PurePosixPath, survey.files)
+    imported = {path.name for path in paths if str(path.with_name("__init__.py")) not in survey.files}
     stem = usual.removeprefix("test_").removesuffix(".py")
     numbered = (f"test_mainstay_{stem}_{number}.py" for number in itertools.count(2))
     names = itertools.chain((usual, f"test_mainstay_{stem}.py"), numbered)
-    return next(name for name in names if f"{folder}/{name}" not in survey.files and read(f"{folder}/{name}") is None)
+    return next(name for name in names if name not in imported and not _exists(survey, f"{folder}/{name}", read))
+
+
+def _exists(survey: Survey, path: str, read: Callable[[str], str | None]) -> bool:
+    """Whether a file exists, tracked by git or not, text or not."""
+    return path in survey.files or read(path) is not None
 
 
 def _ignore_edit(survey: Survey) -> Iterator[Edit]:

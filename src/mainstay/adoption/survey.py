@@ -13,9 +13,10 @@ import posixpath
 import re
 import sys
 import tomllib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -293,7 +294,9 @@ def count_workloads(texts: Iterable[str], *, is_asv: bool = False) -> int:
     """
     trees = [tree for text in texts if (tree := _parse(text)) is not None]
     fixtures = [_fixtures(trees)]
-    return sum(len(list(_measuring_tests(tree, fixtures))) + is_asv * _num_asv_functions(tree) for tree in trees)
+    classes = {each.name: each for tree in trees for each, *_ in _nested_classes(tree)}
+    measuring = {test for tree in trees for test in _measuring_tests(tree, fixtures, classes)}
+    return len(measuring) + sum(_num_asv_functions(tree) for tree in trees if is_asv)
 
 
 def _has(names: Iterable[str], wanted: str) -> bool:
@@ -369,6 +372,9 @@ def _is_named_as_test(name: str) -> bool:
     return re.fullmatch(r"test_.*|.*_test", PurePosixPath(name).stem) is not None
 
 
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
 class _Fixture(NamedTuple):
     """A fixture: the file that defines it, the fixtures that it takes, and whether each test uses it unasked."""
 
@@ -384,47 +390,86 @@ def _suite(trees: Mapping[str, ast.Module]) -> dict[str, list[frozenset[SuiteFix
     for name, tree in trees.items():
         above = [str(folder / "conftest.py") for folder in PurePosixPath(name).parents]
         visible = [fixtures[place] for place in dict.fromkeys([name, *above]) if place in fixtures]
-        for used in _measuring_tests(tree, visible):
+        for used in _measuring_tests(tree, visible, {}).values():
             of_conftests = (SuiteFixture(name, each, place) for each, place in used if place not in {"", name})
             found.setdefault(name, []).append(frozenset(of_conftests))
     return found
 
 
-def _measuring_tests(tree: ast.Module, visible: Sequence[Mapping[str, _Fixture]]) -> Iterator[set[tuple[str, str]]]:
+def _measuring_tests(
+    tree: ast.Module, visible: Sequence[Mapping[str, _Fixture]], elsewhere: Mapping[str, ast.ClassDef]
+) -> dict[_Function, set[tuple[str, str]]]:
     """For each test function that measures: the fixtures that it uses, as :func:`_used_fixtures` names them.
 
     Args:
         tree: Of a module.
-        visible: Fixtures of the module and of each ``conftest.py`` that pytest reads for it, the nearest first.
+        visible: Fixtures that the module itself and each ``conftest.py`` that pytest reads for it define outside of
+            classes, the nearest first.
+        elsewhere: Classes of other modules, by name, from which classes of the module may inherit.
     """
-    markers = _named_markers(tree)
-    marks = {test: list(test.decorator_list) for test in _tests(tree)}
-    for scope in ast.walk(tree):
-        if isinstance(scope, ast.Module | ast.ClassDef) and (of_all := list(_marks_of_all(scope))):
-            for test in _tests(scope):
-                marks[test] += of_all
-    for test, its_marks in marks.items():
-        asked = {*_arguments(test), *_marked_fixtures(its_marks)} - set(_parameters(its_marks))
-        used = _used_fixtures(asked, visible)
-        if _is_marked(its_marks, markers) or any(name in (*FIXTURES, *DEPENDENT_FIXTURES) for name, _ in used):
-            yield used
+    markers, of_module = _named_markers(tree), list(_marks_of_all(tree))
+    nested = list(_nested_classes(tree))
+    classes = {**elsewhere, **{each.name: each for each, *_ in nested}}
+    found: dict[_Function, set[tuple[str, str]]] = {}
+    for around in [(), *nested]:
+        lineages = [_lineage(each, classes) for each in around]
+        of_classes = [mark for each in chain.from_iterable(lineages) for mark in _marks_of_all(each)]
+        places = [*map(_inherited_fixtures, lineages), *visible]
+        for test in chain.from_iterable(map(_tests, lineages[0] if lineages else [tree])):
+            marks = [*test.decorator_list, *of_classes, *of_module]
+            asked = {*_arguments(test), *_marked_fixtures(marks)} - set(_parameters(marks))
+            used = _used_fixtures(asked, places)
+            if _is_marked(marks, markers) or any(name in (*FIXTURES, *DEPENDENT_FIXTURES) for name, _ in used):
+                found.setdefault(test, set()).update(used)  # a test of a base runs in each class that inherits it
+    return found
 
 
-def _tests(scope: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    """Test functions in a module or a class."""
+def _nested_classes(scope: ast.Module | ast.ClassDef) -> Iterator[tuple[ast.ClassDef, ...]]:
+    """Each class in a module or a class, followed by the classes between the two, the innermost first."""
+    for node in _members(scope):
+        if isinstance(node, ast.ClassDef):
+            yield (node,)
+            yield from ((*inner, node) for inner in _nested_classes(node))
+
+
+def _lineage(of: ast.ClassDef, classes: Mapping[str, ast.ClassDef]) -> list[ast.ClassDef]:
+    """A class and those that it inherits from, as far as they are known, each before its bases."""
+    found, waiting = [of], [of]
+    while waiting:
+        names = map(_last_name, waiting.pop(0).bases)
+        new = [classes[name] for name in names if name in classes and classes[name] not in found]
+        found += new
+        waiting += new
+    return found
+
+
+def _tests(scope: ast.Module | ast.ClassDef) -> Iterator[_Function]:
+    """Test functions in a module or a class, but not those in classes inside it."""
     return (function for function in _functions(scope) if re.match("test|bench", function.name))
 
 
-def _functions(scope: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    return (node for node in ast.walk(scope) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+def _functions(scope: ast.Module | ast.ClassDef) -> Iterator[_Function]:
+    """Functions in a module or a class, but not those in classes inside it."""
+    return (node for node in _members(scope) if isinstance(node, _Function))
+
+
+def _members(scope: ast.Module | ast.ClassDef) -> Iterator[ast.AST]:
+    """The nodes of a module or a class, with the classes directly in it, but not what is inside these."""
+    waiting = deque(ast.iter_child_nodes(scope))
+    while waiting:
+        node = waiting.popleft()
+        yield node
+        if not isinstance(node, ast.ClassDef):
+            waiting.extend(ast.iter_child_nodes(node))
 
 
 def _used_fixtures(asked: Iterable[str], visible: Sequence[Mapping[str, _Fixture]]) -> set[tuple[str, str]]:
-    """Names of the fixtures that pytest sets up, each with the file that defines it, which is empty for a plugin's.
+    """Names of the fixtures that pytest sets up, each with the file that defines it, empty for a class's or a plugin's.
 
     Args:
         asked: Names that a test asks for.
-        visible: Fixtures of its file and of each ``conftest.py`` above it, the nearest first.
+        visible: Fixtures of its class, of the classes around it, of its file and of each ``conftest.py`` above it, the
+            nearest first.
     """
     unasked = (name for place in visible for name, fixture in place.items() if fixture.is_autouse)
     waiting = [(name, 0) for name in (*asked, *unasked)]
@@ -440,10 +485,19 @@ def _used_fixtures(asked: Iterable[str], visible: Sequence[Mapping[str, _Fixture
     return found
 
 
-def _fixtures(trees: Iterable[ast.Module], file: str = "") -> dict[str, _Fixture]:
-    """Fixtures that modules define, by name."""
+def _inherited_fixtures(lineage: Sequence[ast.ClassDef]) -> dict[str, _Fixture]:
+    """Fixtures that a class has, by name: its own in place of those of its bases.
+
+    Args:
+        lineage: The class, and those that it inherits from, each before its bases.
+    """
+    return {name: fixture for each in reversed(lineage) for name, fixture in _fixtures([each]).items()}
+
+
+def _fixtures(scopes: Iterable[ast.Module | ast.ClassDef], file: str = "") -> dict[str, _Fixture]:
+    """Fixtures that modules or classes define, by name, without those that classes in them define."""
     found: dict[str, _Fixture] = {}
-    for function in (function for tree in trees for function in _functions(tree)):
+    for function in chain.from_iterable(map(_functions, scopes)):
         for decorator in function.decorator_list:
             called = decorator.func if isinstance(decorator, ast.Call) else decorator
             if _last_name(called) != "fixture":

@@ -65,7 +65,8 @@ class Configuration:
     Attributes:
         default_branch: Branch that changes are merged into; ``None`` to ask git.
         workloads: Folder of the workloads, relative to the project.
-        files: Patterns of the names of workload files, such as ``bench_*.py``; empty to use pytest's settings.
+        files: Patterns of the names of workload files, such as ``bench_*.py``, or of the ends of their paths, such as
+            ``tests/speed/test_*.py``; empty to use pytest's settings.
         asv: Patterns of the names of files whose functions asv would measure, such as ``*.py``; empty for none.
         looks: Numbers of pairs at which the gate looks, strictly increasing, the first at least 2.
         seconds: Budget for measuring; a pair that is running when it is used up is ended and dropped.
@@ -349,12 +350,24 @@ def _module(value: object) -> str:
     return str(value)
 
 
-def _pattern(value: object) -> str:
+def _name_pattern(value: object) -> str:
     """Read a file name pattern."""
     text = _text(value)
     if "/" in text or not text.endswith(".py") or text.split() != [text]:
         raise _ValueRefused(value, "a pattern of names without spaces that ends in .py, such as 'bench_*.py'")
     return text
+
+
+def _path_pattern(value: object) -> str:
+    """Read a pattern of file names, or of paths inside the project."""
+    text = _text(value)
+    path = PurePosixPath(text)
+    if path.is_absolute() or ".." in path.parts or not text.endswith(".py") or text.split() != [text]:
+        raise _ValueRefused(
+            value,
+            "a pattern without spaces that ends in .py, of names such as 'bench_*.py' or of paths inside the project",
+        )
+    return str(path)
 
 
 def _inner_path(value: object) -> str:
@@ -492,8 +505,8 @@ _EVALUATION_READERS: Mapping[str, Callable[[object], Any]] = {
 _READERS: Mapping[str, Callable[[object], Any]] = {
     "default_branch": _text,
     "workloads": _inner_path,
-    "files": _array_of(_pattern),
-    "asv": _array_of(_pattern),
+    "files": _array_of(_path_pattern),
+    "asv": _array_of(_name_pattern),
     "looks": _looks,
     "seconds": _number_between(0, math.inf),
     "alpha": _number_between(0, 0.5),
