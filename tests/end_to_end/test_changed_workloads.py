@@ -277,11 +277,14 @@ def test_a_file_that_skips_itself_in_both_revisions_is_named(guarded):
     guarded.edit(FILE, "from subject import", "pytest.importorskip('no_such_module')\nfrom subject import")
     guarded.commit("needs a module")
     append(guarded, "pyproject.toml", "margins = { top1_accuracy = 0.01 }\n")
+    waiver = f'[[waiver]]\nmetric = "{TOP1}"\nlimit = 0.1\nreason = "smaller"\nuntil = 2999-12-31\n'
+    guarded.write(".mainstay-waivers.toml", waiver)
 
     result = guarded.gate()
 
     assert (result.status, result.verdicts) == (0, {HEALTHY: "pass"}), result.stdout + result.stderr
     assert any(FILE in note and "no_such_module" in note for note in result.run["notes"])
+    assert any(f"a waiver of {TOP1} cannot be checked" in note for note in result.run["notes"])
 
 
 def test_a_metric_with_another_direction_is_an_error_of_the_candidate(guarded):

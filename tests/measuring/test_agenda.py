@@ -23,14 +23,15 @@ def workload(name=A, *metrics, **marked):
     return Workload(id=name, execution=TRAINED, metrics=metrics or (default,))
 
 
-def collection(*workloads, broken=(), wrong=(), skipped=(), deselected=()):
-    """Workloads given whole or by name, files in which code failed, and files with a wrong marker."""
+def collection(*workloads, broken=(), wrong=(), skipping=(), skipped=(), deselected=()):
+    """Workloads given whole or by name, files in which code failed, with a wrong marker, or that skip themselves."""
     return Collection(
         workloads=tuple(each if isinstance(each, Workload) else workload(each) for each in workloads),
         problems=(
             *(Problem(id=name, cause="no such module") for name in broken),
             *(Problem(id=name, cause="no argument 'margni'", is_usage=True) for name in wrong),
         ),
+        skipped_files=tuple(Problem(id=name, cause="no GPU") for name in skipping),
         skipped=frozenset(skipped),
         deselected=frozenset(deselected),
     )
@@ -490,3 +491,38 @@ def test_a_file_that_only_the_baseline_cannot_collect_is_a_metric_that_waivers_m
 
     assert agenda.settled == ()
     assert [metric.id for metric in agenda.metrics_of_files] == ["p.py#collection"]
+
+
+# --- metrics that may be gated where nothing was collected -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("metric", "files"),
+    [
+        pytest.param("b/gpu.py::test[1]#call_time", ("b/gpu.py",), id="workload"),
+        pytest.param("b/gpu.py#call_time_geomean", ("b/gpu.py",), id="mean-of-a-file"),
+        pytest.param("b/gpu.py::TestStep#call_time_geomean", ("b/gpu.py",), id="mean-of-a-class"),
+        pytest.param("b/c/old.py::test#a", ("b/c",), id="folder"),
+        pytest.param("b/wrong.py::test_other#a", ("b/wrong.py",), id="beside-a-wrong-marker"),
+        pytest.param("a.py::test#a", (), id="collected"),
+        pytest.param("b/gpu.py.old::test#a", (), id="another-file"),
+        pytest.param("call_time", ("b/c", "b/wrong.py", "b/gpu.py"), id="name"),
+    ],
+)
+def test_a_metric_may_lie_in_a_file_that_could_not_be_collected(metric, files):
+    before = collection(A, broken=("b/c",), wrong=("b/wrong.py::test",), skipping=("b/gpu.py",))
+    after = collection(A, skipping=("b/gpu.py",))
+
+    assert plan(before=(before, HAS), after=(HAS, after)).may_hold(metric) == files
+
+
+@pytest.mark.parametrize("incomplete", [BROKEN, collection(skipping=("a.py",))])
+def test_all_metrics_are_known_if_each_revision_collects_its_own_files(incomplete):
+    assert plan(before=(HAS, incomplete), after=(incomplete, HAS)).may_hold("b") == ()
+    assert plan_agenda(Collected(HAS, incomplete)).may_hold("b") == ("a.py",)
+
+
+def test_expressions_that_the_baseline_does_not_understand_hide_no_metric():
+    before = collection(A, wrong=("-k, -m",))
+
+    assert plan(before=(before, HAS), after=(HAS, HAS)).may_hold("b") == ()

@@ -157,13 +157,24 @@ def test_a_margin_of_nothing_is_refused(settings, words):
 
 
 def test_margins_of_what_is_gated_are_accepted():
-    require_known_margins(Configuration(margins={"a": 0.1}, margins_by_dataset={"d": {"a": 0.2}}), [METRIC])
+    settings = Configuration(margins={"a": 0.1}, margins_by_dataset={"d": {"a": 0.2}})
+
+    assert require_known_margins(settings, [METRIC]) == []
 
 
+def test_margins_of_no_known_metric_are_named_where_others_may_be_gated():
+    settings = Configuration(margins={"a": 0.1, "b": 5.0}, margins_by_dataset={"d": {"c": 0.2}})
+
+    unknown = require_known_margins(settings, [METRIC], are_all_known=False)
+
+    assert unknown == ["tool.mainstay.margins.b", "tool.mainstay.margins.d.c"]
+
+
+@pytest.mark.parametrize("are_all_known", [True, False])
 @pytest.mark.parametrize("settings", [{"margins": {"a": 5.0}}, {"margins_by_dataset": {"d": {"a": 5.0}}}], ids=str)
-def test_a_margin_that_can_only_be_meant_in_percent_is_refused_though_a_smaller_one_holds(settings):
+def test_a_margin_that_can_only_be_meant_in_percent_is_refused_though_a_smaller_one_holds(settings, are_all_known):
     with pytest.raises(ConfigurationError, match="the margin of a is 5, which is 500 %"):
-        require_known_margins(Configuration(**settings), [METRIC])
+        require_known_margins(Configuration(**settings), [METRIC], are_all_known=are_all_known)
 
 
 @pytest.mark.parametrize(

@@ -144,10 +144,10 @@ def test_what_the_baseline_waives_already_or_has_expired_blocks_no_change():
     metrics = [failing().metric]
     gone = replace(WAIVER, metric="gone")
 
-    assert unknown_waivers([WAIVER, gone], metrics, TODAY, reviewed=[gone]) == [gone]
+    assert unknown_waivers([WAIVER, gone], metrics, TODAY, excused=[gone]) == [gone]
     assert unknown_waivers([replace(gone, until="2027-01-30")], metrics, TODAY) == []
     with pytest.raises(ConfigurationError, match="'gone', which neither revision has"):
-        unknown_waivers([gone], metrics, TODAY, reviewed=[replace(gone, limit=0.5)])
+        unknown_waivers([gone], metrics, TODAY, excused=[replace(gone, limit=0.5)])
 
 
 def test_no_file_means_no_waivers(tmp_path: Path):

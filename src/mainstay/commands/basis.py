@@ -103,7 +103,7 @@ class Basis:
         return apply_waivers(findings, self.waivers, date.fromisoformat(self.start.created[:10]))
 
     def require_known(self, acknowledged: Sequence[str]) -> None:
-        """Refuse an acknowledged name that no metric has, since a typing error must not count as a decision.
+        """Refuse an acknowledged name that no metric can have, since a typing error must not count as a decision.
 
         Args:
             acknowledged: Metrics whose implausible gain a person has examined.
@@ -112,7 +112,7 @@ class Basis:
             UsageError: For the first such name.
         """
         known = {name for metric in self.agenda.known for name in (metric.name, metric.id)}
-        if slip := next((name for name in acknowledged if name not in known), None):
+        if slip := next((name for name in acknowledged if name not in known and not self.agenda.may_hold(name)), None):
             raise UsageError(
                 f"no metric is called {slip!r}",
                 looked_in="--acknowledge-gain",

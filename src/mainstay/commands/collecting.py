@@ -19,11 +19,13 @@ from mainstay.measuring.agenda import (
     one_part,
     plan_agenda,
     selected_part,
+    unchecked,
     with_review,
 )
 from mainstay.measuring.grouped import plan_groups
 from mainstay.measuring.strictness import require_known_margins
 from mainstay.records.errors import UsageError
+from mainstay.records.formatting import first_few
 from mainstay.records.trials import Side
 from mainstay.workers.collecting import Collection, collect_workloads
 from mainstay.workers.process import WorkerSpec, at_once, start_fresh
@@ -52,10 +54,9 @@ def collect_agenda(session: Session, harness: Harness) -> Agenda:
     everything = at_once(collect, [spec for specs in harness.specs.values() for spec in specs.values()])
     everything[-1].require_right_markers()
     metrics = tuple(m for found in everything for workload in found.workloads for m in workload.metrics)
-    if not any(found.problems or found.skipped_files for found in everything):  # otherwise some metrics are unknown
-        require_known_margins(session.settings.own[Side.CANDIDATE], metrics)
     session.watch.lap("workloads")
     whole = plan_agenda(*(Collected(*everything[i : i + 2]) for i in range(0, len(everything), 2)))
+    unknown = require_known_margins(session.settings.own[Side.CANDIDATE], metrics, are_all_known=not whole.uncollected)
     agenda = one_part(whole, session.start.only, everything)
     agenda = with_review(agenda, "; ".join(filter(None, _reviews(session, harness))))
     if not agenda.assignments and not agenda.settled:
@@ -69,6 +70,7 @@ def collect_agenda(session: Session, harness: Harness) -> Agenda:
         notes=(
             *agenda.notes,
             *(f"not gated by the baseline, where {each.id} says: {each.cause}" for each in wrong),
+            *([unchecked(first_few(unknown), whole.uncollected)] if unknown else []),
         ),
         known=(
             *metrics,
@@ -109,9 +111,12 @@ def _nothing_to_judge(session: Session, agenda: Agenda, collections: Sequence[Co
     next_step = "write one as the how-to 'add a workload' shows"
     if agenda.notes:
         fact = f"nothing to judge: {'; '.join(agenda.notes)}"
-        known = [workload for found in collections for workload in found.workloads]
+        known = [each.execution for found in collections for each in found.workloads]
+        asked = [execution for execution in known if session.start.only in {None, execution.part}]
         next_step = "add @pytest.mark.accuracy(metric=..., margin=...)"
-        if all(each.execution.is_once for each in known if session.start.only in {None, each.execution.part}):
+        if not asked:
+            next_step = "gate where its files do not skip themselves"
+        elif all(execution.is_once for execution in asked):
             next_step = "add @pytest.mark.deterministic(metric=...)"
     elif any(collection.workloads for collection in collections):
         fact = f"no workload of {session.start.only}"

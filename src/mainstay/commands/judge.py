@@ -317,7 +317,7 @@ def _filters(sides: Mapping[Side, Scores]) -> list[str]:
 def _waiver_notes(waivers: Sequence[Waiver], findings: Sequence[Finding], today: date) -> list[str]:
     """Notes, not errors, on waivers that match no task, since their file may serve several sets of results."""
     metrics = [finding.metric for finding in findings]
-    unknown = unknown_waivers(waivers, metrics, today, reviewed=waivers)
+    unknown = unknown_waivers(waivers, metrics, today, excused=waivers)
     return [f"a waiver of {waiver.metric} matches no task that is judged here" for waiver in unknown]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from mainstay.commands.harness import Harness
 from mainstay.commands.session import Session
 from mainstay.measuring import changes
-from mainstay.measuring.agenda import Agenda
+from mainstay.measuring.agenda import Agenda, unchecked
 from mainstay.project.waivers import parse_waivers, unknown_waivers
 from mainstay.records.errors import ConfigurationError
 from mainstay.records.findings import Waiver
@@ -56,7 +56,7 @@ def reviewed_waivers(session: Session) -> tuple[Waiver, ...]:
 
 
 def notes_on_waivers(session: Session, agenda: Agenda, waivers: Sequence[Waiver]) -> list[str]:
-    """Refuse waivers that match no metric, and note those that no longer do.
+    """Refuse waivers that match no metric, and note those that no longer do, or whose metric may not have been collected.
 
     Args:
         session: Session of the run.
@@ -64,10 +64,17 @@ def notes_on_waivers(session: Session, agenda: Agenda, waivers: Sequence[Waiver]
         waivers: Waivers of the candidate.
 
     Raises:
-        ConfigurationError: If a waiver that the baseline does not have matches no metric.
+        ConfigurationError: If a waiver that the baseline does not have matches no metric, in no file that could not be
+            collected either.
     """
-    unknown = unknown_waivers(waivers, agenda.known, session.today, reviewed=reviewed_waivers(session))
-    return [f"a waiver of {waiver.metric} names nothing that is gated any more: remove it" for waiver in unknown]
+    places = {waiver: agenda.may_hold(waiver.metric) for waiver in waivers}
+    excused = [*reviewed_waivers(session), *(waiver for waiver, files in places.items() if files)]
+    return [
+        unchecked(f"a waiver of {waiver.metric}", files)
+        if (files := places[waiver])
+        else f"a waiver of {waiver.metric} names nothing that is gated any more: remove it"
+        for waiver in unknown_waivers(waivers, agenda.known, session.today, excused=excused)
+    ]
 
 
 def changes_of_judgement(

@@ -9,6 +9,7 @@ starts no process.
   for the change that adds the first workloads.
 - :func:`one_part`, :func:`selected_part`: what is left of it if the user asks for a part of the workloads.
 - :class:`Assignment`: how one workload is measured.
+- :func:`unchecked`: a note on something that names a metric which may not have been collected.
 """
 
 from __future__ import annotations
@@ -98,6 +99,8 @@ class Agenda:
         known: All metrics of either revision, including kinds that are left out of this gate.
         hung: For each workload whose file hung during collection: the revision, the cause and its last output.
         broken: Files of the baseline that only the baseline cannot collect, by path.
+        uncollected: Files and folders whose metrics are unknown, since a revision cannot collect all of its own there, or
+            since they skip themselves.
     """
 
     assignments: tuple[Assignment, ...]
@@ -108,6 +111,7 @@ class Agenda:
     known: tuple[Metric, ...] = ()
     hung: Mapping[str, tuple[Side, str, tuple[str, ...]]] = field(default_factory=dict)
     broken: Mapping[str, BrokenFile] = field(default_factory=dict)
+    uncollected: tuple[str, ...] = ()
 
     @property
     def workloads(self) -> tuple[Workload, ...]:
@@ -119,6 +123,20 @@ class Agenda:
         """The metrics that stand for the files of the baseline that only the baseline cannot collect."""
         return tuple(map(_of_file, self.broken))
 
+    def may_hold(self, metric: str) -> tuple[str, ...]:
+        """The files and folders in which a metric may lie that is not among the known ones.
+
+        Args:
+            metric: Id of the metric, which begins with its file; or its name, which may occur in any.
+
+        Example:
+            >>> agenda = Agenda(assignments=(), settled=(), uncollected=("test_gpu.py",))
+            >>> [agenda.may_hold(metric) for metric in ("test_gpu.py::test#time", "test_a.py::test#time", "time")]
+            [('test_gpu.py',), (), ('test_gpu.py',)]
+        """
+        workload, is_id, _ = metric.rpartition("#")
+        return tuple(path for path in self.uncollected if not is_id or concerns(path, workload))
+
 
 def plan_agenda(before: Collected, after: Collected | None = None) -> Agenda:
     """Decide which workloads are judged, and with which revision's files.
@@ -128,7 +146,11 @@ def plan_agenda(before: Collected, after: Collected | None = None) -> Agenda:
         after: Collections of both revisions from the candidate's files; ``None`` if the files are the same.
     """
     agenda = _plan_shared(before) if after is None else _plan_both(before, after)
-    return replace(agenda, hung=dict(_hung(agenda.assignments, before, after or before)))
+    return replace(
+        agenda,
+        hung=dict(_hung(agenda.assignments, before, after or before)),
+        uncollected=_incomplete_files([before.baseline, (after or before).candidate]),
+    )
 
 
 def with_review(agenda: Agenda, review: str) -> Agenda:
@@ -253,6 +275,20 @@ def as_first(agenda: Agenda) -> Agenda:
     )
     settled = [finding for finding in agenda.settled if finding.metric.workload not in agenda.broken]
     return replace(agenda, assignments=(), settled=(*new, *settled), hung={}, broken={})
+
+
+def unchecked(what: str, files: Sequence[str]) -> str:
+    """A note on something that names a metric which may not have been collected.
+
+    Args:
+        what: What names the metric.
+        files: Files and folders in which it may lie.
+
+    Example:
+        >>> unchecked("a waiver of call_time", ["test_gpu.py"])
+        'a waiver of call_time cannot be checked: such a metric may lie in test_gpu.py, which could not be collected'
+    """
+    return f"{what} cannot be checked: such a metric may lie in {first_few(files)}, which could not be collected"
 
 
 def _hung(
@@ -463,6 +499,17 @@ def _broken_files(before: Collected, after: Collected) -> dict[str, BrokenFile]:
         for problem in before.baseline.problems
         if not problem.is_usage and problem.id not in of_candidate
     }
+
+
+def _incomplete_files(collections: Iterable[Collection]) -> tuple[str, ...]:
+    """The files and folders that are not collected whole; a wrong expression of the user belongs to none."""
+    problems = (
+        problem
+        for collection in collections
+        for problem in (*collection.problems, *collection.skipped_files)
+        if not problem.is_usage or "::" in problem.id
+    )
+    return tuple(dict.fromkeys(problem.id.partition("::")[0] for problem in problems))
 
 
 def _found_in(path: str, collection: Collection) -> tuple[str, ...]:

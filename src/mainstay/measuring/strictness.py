@@ -186,17 +186,25 @@ class Margins:
         ]
 
 
-def require_known_margins(configuration: Configuration, metrics: Sequence[Metric]) -> None:
+def require_known_margins(
+    configuration: Configuration, metrics: Sequence[Metric], *, are_all_known: bool = True
+) -> list[str]:
     """Refuse a margin for a metric that no workload gates, or one that was probably given in percent.
 
     Args:
         configuration: The settings.
-        metrics: All metrics that either revision gates.
+        metrics: The metrics that either revision gates, as far as known.
+        are_all_known: Whether there are no others. If there may be some, since a file could not be collected, a margin
+            of an unknown metric is not refused.
+
+    Returns:
+        The keys of the margins that were not refused although their metric is unknown.
 
     Raises:
         ConfigurationError: If a margin is refused; the message suggests the nearest name, or the margin as a fraction.
     """
     known = sorted({metric.name for metric in metrics})
+    unknown = []
     tables = {f"{TABLE}.margins": configuration.margins} | {
         f"{TABLE}.margins.{dataset}": margins for dataset, margins in configuration.margins_by_dataset.items()
     }
@@ -205,10 +213,14 @@ def require_known_margins(configuration: Configuration, metrics: Sequence[Metric
             for metric in metrics:
                 if metric.name == name:
                     check_margin(replace(metric, margin=margin))
-            if name not in known:
+            if name in known:
+                continue
+            unknown.append(f"{table}.{name}")
+            if are_all_known:
                 near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
                 raise ConfigurationError(
-                    f"{table}.{name} is the margin of a metric that no workload gates",
+                    f"{unknown[-1]} is the margin of a metric that no workload gates",
                     looked_in="pyproject.toml",
                     next_step=f"did you mean {near[0]!r}?" if near else f"gated: {', '.join(known) or 'nothing'}",
                 )
+    return unknown

@@ -176,23 +176,23 @@ def _complaint(finding: Finding, waiver: Waiver, today: datetime.date) -> str:
 
 
 def unknown_waivers(
-    waivers: Iterable[Waiver], metrics: Iterable[Metric], today: datetime.date, *, reviewed: Container[Waiver] = ()
+    waivers: Iterable[Waiver], metrics: Iterable[Metric], today: datetime.date, *, excused: Container[Waiver] = ()
 ) -> list[Waiver]:
-    """Find unexpired waivers that match no metric, if they are in the reviewed file of the baseline.
+    """Find unexpired waivers that match no metric, and refuse those that have no excuse for it.
 
     Args:
         waivers: Waivers of the candidate.
-        metrics: All metrics of either revision, whether gated now or not.
+        metrics: The known metrics of either revision, whether gated now or not.
         today: The day of the gate.
-        reviewed: Waivers of the baseline. If one of these matches no metric any more, for example because it waived the
-            removal of the metric, the change is not to blame.
+        excused: Waivers that may match no metric: those of the baseline, since a change is not to blame if one of them
+            waived the removal of its metric, and those whose metric may be unknown.
 
     Raises:
         ConfigurationError: If any other waiver matches no metric, since a typing error must not count as a decision.
     """
     known = {name for metric in metrics for name in (metric.id, metric.name)}
     unknown = [each for each in waivers if each.metric not in known and not _has_expired(each, today)]
-    if slip := next((waiver for waiver in unknown if waiver not in reviewed), None):
+    if slip := next((waiver for waiver in unknown if waiver not in excused), None):
         near = difflib.get_close_matches(slip.metric, sorted(known), n=1, cutoff=0.4)
         raise ConfigurationError(
             f"a waiver names the metric {slip.metric!r}, which neither revision has",
