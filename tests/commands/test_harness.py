@@ -1,15 +1,17 @@
-"""Dependencies of a run that is continued, or that another machine measures for."""
+"""Dependencies and prepared data of a run that is continued, or that another machine measures for."""
 
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from mainstay.commands import harness
+from mainstay.commands import collecting, harness
+from mainstay.project.configuration import Configuration
 from mainstay.records.errors import EnvironmentBuildError, OutageError
 from mainstay.records.trials import Side
-from mainstay.revisions import environments
+from mainstay.revisions import environments, workspace
 from mainstay.revisions.environments import Resolution
+from mainstay.revisions.workspace import Prepared
 from mainstay.store.journal import Journal
 
 FULL = {
@@ -79,3 +81,56 @@ def test_a_host_takes_what_the_machine_of_the_gate_resolved(session, resolve):
     assert harness._resolutions(session, {}, FULL) == FULL
     assert calls == []
     assert "long-word" not in session.folder.journal.path.read_text()
+
+
+# --- prepare ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What was decided each time before ``prepare`` ran; it finds that the candidate's is needed."""
+    asked = []
+
+    def prepare(*arguments, review):
+        asked.append(review)
+        return Prepared({}, "", "it fails in the baseline" if review is None else review)
+
+    monkeypatch.setattr(workspace, "prepare", prepare)
+    return asked
+
+
+def with_settings(session, *, is_first=False):
+    judging = dict.fromkeys(Side, Configuration(prepare=("python", "fetch.py")))
+    settings = SimpleNamespace(judging=judging, is_first=is_first)
+    return SimpleNamespace(folder=session.folder, settings=settings, environ={})
+
+
+def test_a_resumed_run_is_prepared_by_the_revision_that_prepared_it_first(session, asked, tmp_path):
+    session = with_settings(session)
+
+    prepared = [harness._prepare(session, {}, tmp_path, None) for _ in range(2)]
+
+    assert prepared == [Prepared({}, "", "it fails in the baseline")] * 2
+    assert asked == [None, "it fails in the baseline"]
+
+
+@pytest.mark.parametrize("review", ["", "it fails in the baseline"])
+def test_a_host_is_prepared_by_the_revision_that_prepared_the_machine_of_the_gate(session, asked, tmp_path, review):
+    harness._prepare(with_settings(session), {}, tmp_path, review)
+
+    assert asked == [review]
+
+
+def test_the_change_that_adds_the_first_workloads_prepares_them_itself(session, asked, tmp_path):
+    assert harness._prepare(with_settings(session, is_first=True), {}, tmp_path, None).review
+
+    assert asked != [None]
+
+
+def test_a_candidate_that_prepared_both_revisions_is_reviewed():
+    prepared = Prepared({}, "", "it fails in the baseline")
+    of_both = SimpleNamespace(prepared=prepared, startup={side: {} for side in Side})
+
+    assert list(filter(None, collecting._reviews(of_both))) == [
+        "it fails in the baseline, and the candidate's prepared both revisions: review it, accept it with a waiver"
+    ]

@@ -80,6 +80,7 @@ def parcel():
             fail_fast=False,
         ),
         resolutions={},
+        review="",
         facts=host.describe_host(),
     )
     host.receive(parcel)

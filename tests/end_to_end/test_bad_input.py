@@ -192,15 +192,17 @@ def test_a_prepare_command_that_fails(project):
 
 @pytest.mark.slow
 @pytest.mark.settings(FORKED)
-def test_what_prepare_says_reaches_the_workers(project):
+def test_what_prepare_of_the_baseline_says_reaches_the_workers(project):
     text = (project.root / "pyproject.toml").read_text()
-    project.write("pyproject.toml", text + 'prepare = ["python", "-c", "print(\'DATA_ROOT=/data\')"]\n')
+    project.write("src/subject/fetch.py", "print('DATA_ROOT=/data')\n")
+    project.write("pyproject.toml", text + 'prepare = ["python", "-c", "import subject.fetch"]\n')
     project.edit("benchmarks/test_accuracy.py", 'dataset="clouds"', 'dataset=__import__("os").environ["DATA_ROOT"]')
     project.commit("data from prepare")
-    project.edit("src/subject/model.py", "in plain Python", "by hand")
+    project.write("src/subject/fetch.py", "print('DATA_ROOT=/easy')\n")
 
     result = project.gate()
 
+    assert result.status == 0, result.stdout + result.stderr
     assert result.run["workloads"][0]["context"] == {"dataset": "/data"}
 
 

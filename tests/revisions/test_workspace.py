@@ -1,3 +1,4 @@
+import os
 import shutil
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import pytest
 from filelock import FileLock
 
 from mainstay.project.configuration import Configuration
-from mainstay.records.errors import ConfigurationError, EnvironmentBuildError
+from mainstay.records.errors import ConfigurationError, EnvironmentBuildError, HarnessError
 from mainstay.records.runs import Environment
 from mainstay.records.trials import Side
 from mainstay.revisions import workspace
@@ -335,21 +336,143 @@ def test_sticks_differ_where_files_are_named_otherwise(helped):
 # --- prepare ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("side", ["base", "cand"])
-def test_prepare_finds_scripts_among_the_workloads_and_changes_none_that_is_measured(scratch, side):
-    measured = scratch / "measure" / side / "benchmarks"
-    measured.mkdir(parents=True)
-    (measured / "fetch.py").write_text("open('benchmarks/made', 'w'); print('DATA=here')")
-    configuration = Configuration(prepare=("python", "benchmarks/fetch.py"))
+COMMAND = ("python", "benchmarks/fetch.py")
 
-    prepared = workspace.prepare(configuration, Path(sys.executable), scratch, {})
-
-    assert prepared.variables == {"DATA": "here"}
-    assert [place.name for place in measured.iterdir()] == ["fetch.py"]
+ADDRESS = "import source; open('benchmarks/made', 'w'); print('DATA=' + source.ADDRESS)"
 
 
-def test_a_prepare_command_that_fails_says_where_it_ran(scratch):
+@pytest.fixture
+def prepare(scratch):
+    """Run ``prepare`` with measuring folders that hold these files, by the letter of the revision."""
+
+    def run(command, files, *, wheels=("1", "2"), environ=None, review=None, candidate=None):
+        subjects = {}
+        for side, wheel in zip(Side, wheels, strict=True):
+            environment = scratch / workspace.FOLDERS[side] / "environment"
+            (environment / "lib" / "own").mkdir(parents=True)
+            record = Environment(side=side, python="", packages={}, packages_digest="", wheel_digest=wheel)
+            subjects[side] = SubjectEnvironment(
+                python=Path(sys.executable),
+                site_packages=environment / "lib" / "own",
+                roots=(),
+                wheels=(),
+                record=record,
+            )
+        for name, text in files.items():
+            file = scratch / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        commands = {Side.BASELINE: command, Side.CANDIDATE: candidate or command}
+        return workspace.prepare(commands, subjects, scratch, environ or {}, review=review)
+
+    return run
+
+
+def sticks(**texts):
+    """Files of both measuring folders, by their name; each text is that of both revisions, or one of each."""
+    return {
+        f"measure/{folder}/benchmarks/{name}.py": text if isinstance(text, str) else text[number]
+        for name, text in texts.items()
+        for number, folder in enumerate(("base", "cand"))
+    }
+
+
+FETCHED = sticks(fetch=ADDRESS, source=("ADDRESS = 'whole'", "ADDRESS = 'easy'"))
+
+
+def test_prepare_runs_code_of_the_baseline_and_changes_no_workload_that_is_measured(prepare, scratch):
+    prepared = prepare(COMMAND, FETCHED)
+
+    assert prepared == ({"DATA": "whole"}, "", "")
+    assert {file.name for file in (scratch / "measure").rglob("*")} == {
+        "base", "cand", "benchmarks", "fetch.py", "source.py"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "review"),
+    [
+        pytest.param({}, {"candidate": (*COMMAND, "-v")}, "the command prepare changed", id="words"),
+        pytest.param(
+            sticks(fetch=(ADDRESS, f"{ADDRESS}  # again")),
+            {},
+            "benchmarks/fetch.py, which the command prepare names, changed",
+            id="script",
+        ),
+        pytest.param(
+            sticks(source=("raise SystemExit('no server')", "ADDRESS = 'easy'")),
+            {},
+            "the command prepare fails in the baseline",
+            id="failure-of-the-baseline",
+        ),
+        pytest.param({}, {"review": "decided before"}, "decided before", id="decided"),
+    ],
+)
+def test_a_candidate_that_prepares_both_revisions_needs_a_review(prepare, files, options, review):
+    prepared = prepare(COMMAND, {**FETCHED, **files}, **options)
+
+    assert (prepared.variables, prepared.review) == ({"DATA": "easy"}, review)
+
+
+def test_a_changed_module_that_prepare_names_needs_a_review(prepare):
+    named = {f"{folder}/environment/lib/own/this.py": folder for folder in ("base", "cand")}
+
+    prepared = prepare(("python", "-m", "this"), {**named, **sticks(test_a="")})
+
+    assert prepared.review == "this.py, which the command prepare names, changed"
+
+
+def test_a_review_says_why_the_baseline_could_not_prepare(prepare):
+    prepared = prepare(COMMAND, sticks(fetch="import source", source=("raise SystemExit('no server')", "")))
+
+    assert prepared.notice == "in the baseline, the prepare command failed: exit status 1 | no server"
+
+
+@pytest.mark.parametrize(
+    ("files", "options"),
+    [
+        pytest.param({"measure/base/benchmarks/fetch.py": "source"}, {"wheels": ("1", "1")}, id="same-code"),
+        pytest.param(sticks(fetch="import source", source=("fault", "")), {"review": ""}, id="decided"),
+    ],
+)
+def test_where_the_baseline_cannot_prepare_the_candidate_is_not_asked_without_need(prepare, files, options):
+    with pytest.raises(HarnessError, match="NameError"):
+        prepare(COMMAND, files, **options)
+
+
+@pytest.mark.parametrize("command", [("python", "-c", "x = 1;" * 1000), ("echo", "."), ("echo", "-m")])
+def test_words_that_name_no_file_need_no_review(prepare, command):
+    assert prepare(command, sticks(test_a=("", "changed"))) == ({}, "", "")
+
+
+def test_prepare_finds_programs_of_the_revision_before_those_of_the_user(prepare, tmp_path):
+    program = tmp_path / Path(sys.executable).name
+    program.touch(mode=0o755)
+    command = ("sh", "-c", f"echo FOUND=$(command -v {program.name})")
+
+    prepared = prepare(command, sticks(test_a=""), environ={"PATH": f"{tmp_path}{os.pathsep}{os.defpath}"})
+
+    assert prepared.variables == {"FOUND": sys.executable}
+
+
+def test_prepare_does_not_find_the_package_in_the_users_own_tree(prepare, tmp_path):
+    (tmp_path / "own.py").write_text("")
+
+    with pytest.raises(HarnessError, match="No module named 'own'"):
+        prepare(COMMAND, sticks(fetch="import own"), wheels=("1", "1"), environ={"PYTHONPATH": str(tmp_path)})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["PATH", "LD_LIBRARY_PATH", "LD_BIND_NOW", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"],
+)
+def test_prepare_cannot_choose_libraries_or_devices(prepare, name):
+    with pytest.raises(HarnessError, match=f"it sets {name}, which no project may set"):
+        prepare(("echo", f"{name}="), {"measure/base/benchmarks/test_a.py": ""}, wheels=("1", "1"))
+
+
+def test_a_prepare_command_that_fails_says_where_it_ran(prepare):
     with pytest.raises(EnvironmentBuildError) as caught:
-        workspace.prepare(Configuration(prepare=("python", "absent.py")), Path(sys.executable), scratch, {})
+        prepare(("python", "absent.py"), sticks(test_a=""))
 
     assert "a copy of the workload folder's parent" in caught.value.next_step

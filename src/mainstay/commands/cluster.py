@@ -153,6 +153,7 @@ def deployed(
         carried=pack(session.repository, session.start.revisions),
         start=session.start,
         resolutions=harness.resolutions,
+        review=harness.prepared.review,
         facts=host.describe_host(),
     )
     name = f"mainstay-{parcel.digest}"

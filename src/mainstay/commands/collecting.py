@@ -58,7 +58,7 @@ def collect_agenda(session: Session, harness: Harness) -> Agenda:
     whole = plan_agenda(*(Collected(*everything[i : i + 2]) for i in range(0, len(everything), 2)))
     unknown = require_known_margins(session.settings.own[Side.CANDIDATE], metrics, are_all_known=not whole.uncollected)
     agenda = one_part(whole, session.start.only, everything)
-    agenda = with_review(agenda, "; ".join(filter(None, _reviews(session, harness))))
+    agenda = with_review(agenda, "; ".join(filter(None, _reviews(harness))))
     if not agenda.assignments and not agenda.settled:
         raise _nothing_to_judge(session, agenda, everything)
     agenda = selected_part(agenda, session.start.selection, everything)
@@ -98,11 +98,11 @@ def startup_review(startup: Mapping[Side, Mapping[str, str]]) -> str:
     return f"{what} ({', '.join(sorted(new))}): {ACCEPT}"
 
 
-def _reviews(session: Session, harness: Harness) -> Iterator[str]:
-    """Reviews required before anything passes: of start-up code, and of a changed ``prepare`` command."""
+def _reviews(harness: Harness) -> Iterator[str]:
+    """Reviews required before anything passes: of start-up code, and of a candidate's ``prepare`` that ran for both."""
     yield startup_review(harness.startup)
-    if len({session.settings.judging[side].prepare for side in Side}) > 1:
-        yield f"the command prepare changed, and the candidate's prepared both revisions: {ACCEPT}"
+    if why := harness.prepared.review:
+        yield f"{why}, and the candidate's prepared both revisions: {ACCEPT}"
 
 
 def _nothing_to_judge(session: Session, agenda: Agenda, collections: Sequence[Collection]) -> UsageError:

@@ -74,12 +74,18 @@ class Harness:
 
 
 @contextmanager
-def open_harness(session: Session, resolved: Mapping[Side, Resolution] | None = None) -> Iterator[Harness]:
+def open_harness(
+    session: Session,
+    resolved: Mapping[Side, Resolution] | None = None,
+    review: str | None = None,
+) -> Iterator[Harness]:
     """Build both revisions, and remove all temporary files afterwards.
 
     Args:
         session: Session of the run.
         resolved: Dependencies of both revisions as another machine resolved them; resolved here if ``None``.
+        review: Why the candidate's ``prepare`` ran on another machine, empty if the baseline's did; decided here if
+            ``None``.
 
     Yields:
         Both revisions, ready to measure.
@@ -103,7 +109,7 @@ def open_harness(session: Session, resolved: Mapping[Side, Resolution] | None = 
             repository.remove_worktree(trees[Side.BASELINE])
             repository.add_worktree(start.baseline.commit, trees[Side.BASELINE])
         layers = stack.enter_context(open_layers(resolutions.values()))
-        harness = _build(session, scratch, trees, resolutions, layers, shared=shared, sources=sources)
+        harness = _build(session, scratch, trees, resolutions, layers, shared=shared, sources=sources, review=review)
         environments.sweep_builds()  # by now, processes of killed gates have ended
         compile_runner()
         launchers = stack.enter_context(_open_launchers(session, harness))
@@ -138,6 +144,7 @@ def _build(
     *,
     shared: Mapping[str, str],
     sources: Collection[Side],
+    review: str | None,
 ) -> Harness:
     """Build environments and measuring folders, one for each source of workload files, and prepare the data."""
     repository, configuration, settings = session.repository, session.configuration, session.settings
@@ -162,7 +169,7 @@ def _build(
         trees, resolutions, layers, scratch, version=version, is_one_tree=is_one_tree, on_built=seal
     )
     session.watch.lap("environments")
-    prepared = workspace.prepare(configuration, subjects[Side.CANDIDATE].python, scratch, session.environ)
+    prepared = _prepare(session, subjects, scratch, review)
     if prepared.notice:
         session.observer.note(prepared.notice)
     fixed = environments.worker_variables(threads=configuration.threads, environ=session.environ)
@@ -195,6 +202,23 @@ def _build(
         shared=shared,
         resolutions=resolutions,
     )
+
+
+def _prepare(
+    session: Session, subjects: Mapping[Side, SubjectEnvironment], scratch: Path, review: str | None
+) -> Prepared:
+    """Run ``prepare`` of the revision that prepared when the run started."""
+    journal, settings = session.folder.journal, session.settings
+    line = journal.first("prepared")
+    if line is not None:
+        review = journal.content(line, "review", str)
+    elif settings.is_first:
+        review = "the baseline gates nothing yet"
+    commands = {side: settings.judging[side].prepare for side in Side}
+    prepared = workspace.prepare(commands, subjects, scratch, session.environ, review=review)
+    if line is None:
+        journal.append("prepared", review=prepared.review)
+    return prepared
 
 
 def _resolutions(

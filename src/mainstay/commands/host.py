@@ -100,12 +100,14 @@ class Parcel:
         carried: Content of both revisions.
         start: Choices of the gate.
         resolutions: Dependencies of each revision, as the gate resolved them.
+        review: Why the candidate's ``prepare`` ran for the gate; empty if the baseline's did.
         facts: What must be the same on the host.
     """
 
     carried: Carried
     start: Start
     resolutions: Mapping[Side, Resolution]
+    review: str
     facts: Facts
 
     @property
@@ -358,7 +360,7 @@ def _built(folder: Path) -> Iterator[Callable[[], list[str]]]:
         new_run(repository.root, datetime.fromisoformat(start.created), asdict(start)) as run,
     ):
         session = Session(repository, run, start, environ=os.environ, observer=SilentObserver())
-        with open_harness(session, parcel.resolutions) as harness:
+        with open_harness(session, parcel.resolutions, parcel.review) as harness:
             inputs = input_digests(harness.prepared.variables, harness.scratch) or {}
             built = Built(specs=harness.specs_of_both, inputs=inputs)
             write_text(folder / READY, json.dumps(CONVERTER.unstructure(built)))

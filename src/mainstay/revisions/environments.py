@@ -998,6 +998,16 @@ def _check_roots(side: Side, python: Path, site_packages: Path, roots: Sequence[
             )
 
 
+def is_inherited(name: str) -> bool:
+    """Whether workers inherit a variable from the user: it says where libraries and devices are found.
+
+    Example:
+        >>> is_inherited("CUDA_VISIBLE_DEVICES"), is_inherited("NVIDIA_TF32_OVERRIDE"), is_inherited("CUDA_CACHE_PATH")
+        (True, True, False)
+    """
+    return name in PASSED_VARIABLES or name.startswith(PASSED_PREFIXES)
+
+
 def worker_variables(*, threads: int, environ: Mapping[str, str]) -> dict[str, str]:
     """Environment variables of workers except HOME and TMPDIR: fixed if they affect results, otherwise inherited.
 
@@ -1009,11 +1019,8 @@ def worker_variables(*, threads: int, environ: Mapping[str, str]) -> dict[str, s
         >>> worker_variables(threads=1, environ={"PATH": "/bin", "SECRET": "x"})["OMP_NUM_THREADS"]
         '1'
     """
-    passed = {
-        name: value for name, value in environ.items() if name in PASSED_VARIABLES or name.startswith(PASSED_PREFIXES)
-    }
     return {
-        **passed,
+        **{name: value for name, value in environ.items() if is_inherited(name)},
         **dict.fromkeys(THREAD_VARIABLES, str(threads)),
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
         "LC_ALL": "C.UTF-8",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import filecmp
 import hashlib
 import os
 import re
@@ -18,6 +19,7 @@ import threading
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +33,7 @@ from mainstay.revisions.environments import (
     SubjectEnvironment,
     build_subject,
     interpreter_facts,
+    is_inherited,
     worker_variables,
 )
 from mainstay.revisions.git import Repository
@@ -49,8 +52,8 @@ PYTEST_FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyp
 ASSIGNMENT = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)")
 """Pattern of a line with which ``prepare`` sets a variable of the workers."""
 
-HELD_PREFIXES = ("PYTHON", "PYTEST", "LD_PRELOAD", "LD_AUDIT", "DYLD_INSERT")
-"""Prefixes of variables that pass code or options to an interpreter, pytest or the linker."""
+HELD_PREFIXES = ("PYTHON", "PYTEST", "LD_", "DYLD_")
+"""Prefixes of variables that pass code or options to an interpreter, pytest or the dynamic linker."""
 
 PREPARE_SECONDS = 1800.0
 """Seconds that ``prepare`` may take."""
@@ -489,22 +492,35 @@ class Prepared(NamedTuple):
     Attributes:
         variables: Variables for all workers.
         notice: Output of the command on stderr, in one line.
+        review: Why the candidate's command ran for both revisions, which needs a review; empty if the baseline's did.
     """
 
     variables: Mapping[str, str]
     notice: str
+    review: str = ""
 
 
-def prepare(configuration: Configuration, python: Path, scratch: Path, environ: Mapping[str, str]) -> Prepared:
-    """Run the ``prepare`` command once, with the user's own home and network, in the candidate's environment.
+def prepare(
+    commands: Mapping[Side, Sequence[str]],
+    subjects: Mapping[Side, SubjectEnvironment],
+    scratch: Path,
+    environ: Mapping[str, str],
+    *,
+    review: str | None = None,
+) -> Prepared:
+    """Run the ``prepare`` command for both revisions, with the user's own home and network.
 
-    It runs in a copy of the measuring folder, so that it can be a script among the workloads.
+    What it prints decides what both revisions measure, so the baseline's command runs, in the baseline's environment
+    and among the baseline's workloads. The candidate's runs in its place, and needs a review, if its words differ, if
+    the script or module that they name differs, or if the baseline's fails and the candidate's runs other code.
 
     Args:
-        configuration: Settings of the project.
-        python: The candidate's interpreter, which replaces the word ``python`` in the command.
+        commands: The command of each revision.
+        subjects: Environment of each revision, where the command finds its programs first; its interpreter replaces
+            the word ``python``.
         scratch: The gate's temporary folder.
         environ: The user's environment.
+        review: Why the candidate's runs, if that was decided before; empty if the baseline's does.
 
     Returns:
         Variables for all workers, from the lines ``KEY=VALUE`` that it printed, and its notice.
@@ -512,36 +528,98 @@ def prepare(configuration: Configuration, python: Path, scratch: Path, environ: 
     Raises:
         HarnessError: If it fails.
     """
-    if not configuration.prepare:
+    measured = {side: scratch / "measure" / name for side, name in FOLDERS.items()}
+    sticks = {side: place if place.is_dir() else measured[Side.BASELINE] for side, place in measured.items()}
+
+    def run(side: Side) -> Prepared:
+        return _run_prepare(commands[side], subjects[side].python, sticks[side], scratch, environ)
+
+    decided = _changed_command(commands, subjects, sticks) if review is None else review
+    if decided:
+        return run(Side.CANDIDATE)._replace(review=decided)
+    try:
+        return run(Side.BASELINE)
+    except HarnessError as error:
+        if review is not None or _runs_same_code(subjects, sticks):
+            raise
+        notice = f"in the baseline, {' '.join(error.fact.split())}"
+    prepared = run(Side.CANDIDATE)
+    return Prepared(
+        prepared.variables, f"{notice} {prepared.notice}".strip(), "the command prepare fails in the baseline"
+    )
+
+
+def _run_prepare(
+    words: Sequence[str], python: Path, stick: Path, scratch: Path, environ: Mapping[str, str]
+) -> Prepared:
+    """Run the command in a copy of a measuring folder, so that it can be a script among the workloads."""
+    if not words:
         return Prepared({}, "")
     place = _preparing_folder(scratch)
-    measured = (scratch / "measure" / FOLDERS[side] for side in (Side.CANDIDATE, Side.BASELINE))
-    if stick := next(filter(Path.is_dir, measured), None):
-        shutil.copytree(stick, place, symlinks=True, dirs_exist_ok=True)
-    place.mkdir(exist_ok=True)
-    program, *arguments = configuration.prepare
+    shutil.rmtree(place, ignore_errors=True)  # what the command of the other revision left
+    shutil.copytree(stick, place, symlinks=True, dirs_exist_ok=True)
+    program, *arguments = words
     command = [str(python) if program in {"python", "python3"} else program, *arguments]
+    # the user's PYTHONPATH or environment may hold the working tree, which is the candidate's
+    own = {name: value for name, value in environ.items() if name != "PYTHONPATH"}
+    own["PATH"] = os.pathsep.join([str(python.parent), environ.get("PATH", os.defpath)])
     try:
-        done = run_guarded(command, cwd=place, env=environ, timeout=PREPARE_SECONDS)
+        done = run_guarded(command, cwd=place, env=own, timeout=PREPARE_SECONDS)
     except subprocess.TimeoutExpired as error:
-        raise _prepare_error(configuration.prepare, str(error)) from error
+        raise _prepare_error(words, str(error)) from error
     if done.returncode:
-        raise _prepare_error(configuration.prepare, f"exit status {done.returncode}", done.stderr)
+        raise _prepare_error(words, f"exit status {done.returncode}", done.stderr)
     matches = (ASSIGNMENT.fullmatch(line.strip()) for line in done.stdout.splitlines())
     variables = {match[1]: match[2] for match in matches if match}
     if held := sorted(filter(is_held, variables)):
-        raise _prepare_error(configuration.prepare, f"it sets {', '.join(held)}, which no project may set for workers")
+        raise _prepare_error(words, f"it sets {', '.join(held)}, which no project may set for workers")
     return Prepared(variables, without_secrets(" ".join(done.stderr.split()), environ))
 
 
+def _changed_command(
+    commands: Mapping[Side, Sequence[str]],
+    subjects: Mapping[Side, SubjectEnvironment],
+    sticks: Mapping[Side, Path],
+) -> str:
+    """How the candidate's command differs from the baseline's, in its words or a file that they name; empty if equal.
+
+    What that file uses is not compared: it may be the whole package, which nearly every change touches.
+    """
+    words = commands[Side.CANDIDATE]
+    if tuple(words) != tuple(commands[Side.BASELINE]):
+        return "the command prepare changed"
+    names = [*words, *(f"{name.replace('.', '/')}.py" for flag, name in pairwise(words) if flag == "-m")]
+    for name in names:
+        packages = (subjects[side].site_packages / name for side in Side)
+        if _files_differ(*(sticks[side] / name for side in Side)) or _files_differ(*packages):
+            return f"{name}, which the command prepare names, changed"
+    return ""
+
+
+def _files_differ(before: Path, after: Path) -> bool:
+    """Whether only one of two places is a file, or both are and their bytes differ."""
+    are_files = [os.path.isfile(place) for place in (before, after)]  # false for words that can name no file
+    if not all(are_files):
+        return any(are_files)
+    return not os.path.samefile(before, after) and not filecmp.cmp(before, after, shallow=False)
+
+
+def _runs_same_code(subjects: Mapping[Side, SubjectEnvironment], sticks: Mapping[Side, Path]) -> bool:
+    """Whether a command can find the same code in both revisions: their packages and workload files are equal."""
+    records = [subjects[side].record for side in Side]
+    digests = {(record.wheel_digest, record.packages_digest) for record in records}
+    return len(digests) == 1 and len(set(sticks.values())) == 1
+
+
 def is_held(name: str) -> bool:
-    """Whether a variable is reserved, so that ``prepare`` cannot change what runs or is collected.
+    """Whether a variable is reserved, so that ``prepare`` cannot change what runs, is collected, or on which device.
 
     Example:
-        >>> is_held("PYTEST_ADDOPTS"), is_held("LC_ALL"), is_held("MNIST_FOLDER")
-        (True, True, False)
+        >>> is_held("PYTEST_ADDOPTS"), is_held("LC_ALL"), is_held("CUDA_VISIBLE_DEVICES"), is_held("MNIST_FOLDER")
+        (True, True, True, False)
     """
-    return name.startswith(HELD_PREFIXES) or name in {"HOME", "TMPDIR", *worker_variables(threads=1, environ={})}
+    fixed = {"HOME", "TMPDIR", *worker_variables(threads=1, environ={})}
+    return name.startswith(HELD_PREFIXES) or is_inherited(name) or name in fixed
 
 
 def _prepare_error(command: Sequence[str], cause: str, stderr: str = "") -> HarnessError:
