@@ -657,6 +657,28 @@ def test_code_that_runs_before_the_trace_has_everything_measured(decide, monkeyp
     assert proof.note.endswith(f"code that runs at start-up is not traced ({name})")
 
 
+@pytest.mark.parametrize(
+    ("folder", "is_measured"),
+    [
+        ("", True),
+        ("subject-1.0.data/purelib/", True),
+        ("subject-1.0.data/platlib/", True),
+        ("subject-1.0.data/data/lib/python3.11/site-packages/", True),
+        ("subject/", False),
+    ],
+)
+def test_a_module_named_like_one_of_every_environment_counts_if_a_wheel_installs_it_there(
+    decide, monkeypatch, folder, is_measured
+):
+    monkeypatch.setattr(rewording, "trace_workloads", lambda *_, **__: run_of())
+    monkeypatch.setattr(rewording, "names_in_wheels", lambda wheels: {f"{folder}_virtualenv.py"})
+
+    proof = decide({"subject/model.py": MODEL}, {"subject/model.py": edited(MODEL, WORDS)})
+
+    assert proof.workloads == (set() if is_measured else {SPEED})
+    assert ("code that runs at start-up is not traced" in proof.note) is is_measured
+
+
 def test_a_trace_without_an_end_has_everything_measured(decide):
     proof = decide({"subject/model.py": MODEL}, {"subject/model.py": edited(MODEL, WORDS)}, seconds=0.0)
 

@@ -170,7 +170,13 @@ def _startup(harness: Harness) -> Iterator[str]:
     """Code that runs when a worker starts, before it can be traced, except what every environment has."""
     for subject in harness.subjects.values():
         yield from (name for name in subject.startup if not name.startswith(OF_EVERY_ENVIRONMENT))
-        yield from (name for name in names_in_wheels(subject.wheels) if name.startswith(OF_EVERY_ENVIRONMENT))
+        yield from filter(_is_installed_as_startup, sorted(names_in_wheels(subject.wheels)))
+
+
+def _is_installed_as_startup(name: str) -> bool:
+    """Whether a file of a wheel may replace one of every environment; of files outside the tree, only the last name is known."""
+    path = installed_path(PurePosixPath(name)) or PurePosixPath(PurePosixPath(name).name)
+    return str(path).startswith(OF_EVERY_ENVIRONMENT)
 
 
 def _depends_on_words(workload: Workload) -> bool:
