@@ -558,6 +558,76 @@ def test_import_time_and_memory_are_measured(decide, monkeypatch):
     assert neither.note.endswith("measured nevertheless, since the text of a module affects peak_memory, import_time")
 
 
+@pytest.mark.parametrize(
+    ("execution", "module", "is_proved"),
+    [
+        pytest.param(INTERLEAVED, "subject/model.py", False, id="timed"),
+        pytest.param(INTERLEAVED, "subject/other.py", True, id="timed-import-of-what-is-equal"),
+        pytest.param(TRAINED, "subject/model.py", True, id="training"),
+    ],
+)
+def test_a_timed_workload_is_measured_if_it_imports_what_differs(decide, monkeypatch, execution, module, is_proved):
+    monkeypatch.setattr(rewording, "trace_workloads", lambda *_, **__: run_of([f"{module}::<module>"]))
+
+    proof = decide(
+        {"subject/model.py": MODEL},
+        {"subject/model.py": edited(MODEL, WORDS)},
+        workloads=workloads_of(test_speed=(execution, "own")),
+    )
+
+    assert proof.workloads == ({SPEED} if is_proved else set())
+    assert ("test_speed: subject/model.py was imported by a timed workload" in proof.note) is not is_proved
+
+
+def test_a_timed_workload_is_measured_if_only_a_later_run_imports_what_differs(decide, monkeypatch):
+    runs = iter([run_of(), run_of(["subject/model.py::<module>"]), run_of()])
+    monkeypatch.setattr(rewording, "trace_workloads", lambda *_, **__: next(runs))
+
+    proof = decide({"subject/model.py": MODEL}, {"subject/model.py": edited(MODEL, WORDS)})
+
+    assert not proof.workloads
+    assert proof.note.endswith("since subject/model.py was imported by a timed workload")
+
+
+TIMED_IMPORT = """
+import importlib
+import sys
+
+
+def load():
+    sys.modules.pop("subject.model", None)
+    return importlib.import_module("subject.model")
+
+
+def test_speed(benchmark):
+    benchmark(load)
+"""
+
+ANOTHER_BODY = ("return 1", "return 2")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("edit", "proof"),
+    [
+        pytest.param(WORDS, "unchanged", id="words"),
+        pytest.param(
+            ANOTHER_BODY,
+            "executed",
+            id="function-that-is-not-executed",
+            marks=pytest.mark.skipif(sys.version_info < (3, 12), reason="calls cannot be followed"),
+        ),
+    ],
+)
+def test_an_import_that_is_timed_is_measured(decide, edit, proof):
+    files = {"subject/model.py": MODEL}, {"subject/model.py": edited(MODEL, edit)}
+
+    decided = decide(*files, workload=TIMED_IMPORT, proof=proof)
+
+    assert not decided.workloads
+    assert "subject/model.py was imported by a timed workload" in decided.note
+
+
 @pytest.mark.parametrize("row", [{}, {"ignores_words": True}], ids=["silent", "says-so"])
 def test_a_new_ready_metric_is_proved_only_if_its_row_says_that_it_ignores_words(decide, monkeypatch, row):
     monkeypatch.setattr(rewording, "trace_workloads", lambda *_, **__: run_of())
@@ -585,6 +655,28 @@ def test_code_that_runs_before_the_trace_has_everything_measured(decide, monkeyp
 
     assert not proof.workloads
     assert proof.note.endswith(f"code that runs at start-up is not traced ({name})")
+
+
+@pytest.mark.parametrize(
+    ("folder", "is_measured"),
+    [
+        ("", True),
+        ("subject-1.0.data/purelib/", True),
+        ("subject-1.0.data/platlib/", True),
+        ("subject-1.0.data/data/lib/python3.11/site-packages/", True),
+        ("subject/", False),
+    ],
+)
+def test_a_module_named_like_one_of_every_environment_counts_if_a_wheel_installs_it_there(
+    decide, monkeypatch, folder, is_measured
+):
+    monkeypatch.setattr(rewording, "trace_workloads", lambda *_, **__: run_of())
+    monkeypatch.setattr(rewording, "names_in_wheels", lambda wheels: {f"{folder}_virtualenv.py"})
+
+    proof = decide({"subject/model.py": MODEL}, {"subject/model.py": edited(MODEL, WORDS)})
+
+    assert proof.workloads == (set() if is_measured else {SPEED})
+    assert ("code that runs at start-up is not traced" in proof.note) is is_measured
 
 
 def test_a_trace_without_an_end_has_everything_measured(decide):

@@ -108,6 +108,33 @@ def test_code_counts(name):
     assert found is None if name == "not Python" else found.changed
 
 
+NOT_A_NUMBER = "1e999 - 1e999"
+HEXADECIMAL = f"0x{'f' * 4000}"  # in decimal, more digits than Python converts to text
+
+
+@pytest.mark.parametrize(
+    "constant", [NOT_A_NUMBER, f"({NOT_A_NUMBER}) * 1j", "-0.0", "0j", "1 - 0j", f"(1, {NOT_A_NUMBER})", "-1e999"]
+)
+def test_signs_of_constants_count(constant):
+    words = changed_in(f"X = {constant}\n", f"X = {constant}  # why\n")
+    sign = changed_in(f"X = {constant}\n", f"X = -({constant})\n")
+
+    assert (words, sign) == (frozenset(), {"<module>"})
+
+
+@pytest.mark.parametrize("statement", ["X = {}", "X = (1, {})", "X = y in {{1, {}}}", "class A: x = {}"])
+def test_an_integer_of_many_digits_is_a_constant_as_any_other(statement):
+    baseline, candidate = (statement.format(number) for number in (HEXADECIMAL, f"{HEXADECIMAL}0"))
+
+    assert not changed_in(baseline, f"{baseline}  # why")
+    assert changed_in(baseline, candidate)
+    assert not find_readers(baseline.encode(), EVERYTHING)
+
+
+def test_a_reader_is_found_beside_an_integer_of_many_digits():
+    assert find_readers(f"X = {HEXADECIMAL}\nY = f.__doc__\n".encode(), EVERYTHING) == "__doc__"
+
+
 CLASS_MOVES = {"positions", "class lines"} if sys.version_info >= (3, 13) else {"positions"}
 
 DIFFERING = {

@@ -14,6 +14,7 @@ took is rare.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -129,7 +130,8 @@ def prove_reworded(session: Session, harness: Harness, agenda: Agenda, differing
 
     session.observer.phase("proof")
     files = (*comparison.files, *find_records(trees[0]))
-    tracing = _Tracing(session=session, harness=harness, words=words, files=files)
+    timed = frozenset(workload.id for workload in eligible if workload.execution.is_interleaved)
+    tracing = _Tracing(session=session, harness=harness, words=words, files=files, timed=timed)
     proved = tracing.prove(eligible)
     session.watch.lap("proof")
     if tracing.obstacles:
@@ -168,7 +170,13 @@ def _startup(harness: Harness) -> Iterator[str]:
     """Code that runs when a worker starts, before it can be traced, except what every environment has."""
     for subject in harness.subjects.values():
         yield from (name for name in subject.startup if not name.startswith(OF_EVERY_ENVIRONMENT))
-        yield from (name for name in names_in_wheels(subject.wheels) if name.startswith(OF_EVERY_ENVIRONMENT))
+        yield from filter(_is_installed_as_startup, sorted(names_in_wheels(subject.wheels)))
+
+
+def _is_installed_as_startup(name: str) -> bool:
+    """Whether a file of a wheel may replace one of every environment; of files outside the tree, only the last name is known."""
+    path = installed_path(PurePosixPath(name)) or PurePosixPath(PurePosixPath(name).name)
+    return str(path).startswith(OF_EVERY_ENVIRONMENT)
 
 
 def _depends_on_words(workload: Workload) -> bool:
@@ -186,6 +194,7 @@ class _Tracing:
         harness: Both revisions.
         words: In what they differ.
         files: Modules that do, and files that may differ with them.
+        timed: Workloads whose calls are timed.
         obstacles: Why workloads must be measured; under an empty name, why all must.
         calls: Traced calls of each workload that was run repeatedly, since code differs that none of them executed.
     """
@@ -194,6 +203,7 @@ class _Tracing:
     harness: Harness
     words: WordComparison
     files: Sequence[str]
+    timed: frozenset[str]
     obstacles: dict[str, str] = field(default_factory=dict)
     calls: Mapping[str, int] = field(default_factory=dict)
 
@@ -204,7 +214,7 @@ class _Tracing:
         try:
             for _ in range(MAX_ROUNDS):
                 first = self._trace(Side.BASELINE, left, deadline)
-                if reason := find_obstacle(first.collection, self.words, self.files):
+                if reason := self._obstacle_in(first):
                     self.obstacles[""] = reason
                     return frozenset()
                 clean = [each for each in left if not self._find_obstacle(each.id, first)]
@@ -222,7 +232,7 @@ class _Tracing:
     def _find_obstacle(self, workload: str, run: TracedRun) -> str:
         """Why a workload must be measured; noted, and empty where it need not be."""
         result = run.results[workload]
-        reason = find_obstacle(run.workloads[workload], self.words, self.files)
+        reason = self._obstacle_in(run, workload)
         if result["outcome"] != "completed":
             reason = f"it did not complete when it was traced: {result['cause'] or result['outcome']}"
         elif not reason and workload in run.calls:
@@ -231,13 +241,18 @@ class _Tracing:
             self.obstacles[workload] = reason
         return reason
 
+    def _obstacle_in(self, run: TracedRun, workload: str = "") -> str:
+        """What a run saw of a workload, or of the collection, that leaves something open."""
+        seen = run.workloads[workload] if workload else run.collection
+        return find_obstacle(seen, self.words, self.files, is_timed=workload in self.timed)
+
     def _control(self, first: TracedRun, workloads: Sequence[Workload], deadline: float) -> frozenset[str]:
         """Compare a second run of the baseline and one of the candidate with the first."""
         again = self._trace(Side.BASELINE, workloads, deadline, is_repeated=bool(self.words.changed))
         candidate = self._trace(Side.CANDIDATE, workloads, deadline)
         for run in (again, candidate):
-            for seen in (run.collection, *run.workloads.values()):
-                if reason := find_obstacle(seen, self.words, self.files):
+            for workload in ("", *run.workloads):
+                if reason := self._obstacle_in(run, workload):
                     self.obstacles[""] = reason
         if reason := compare_runs(first, again, candidate):
             self.obstacles[""] = reason
@@ -249,7 +264,6 @@ class _Tracing:
         self, side: Side, workloads: Sequence[Workload], deadline: float, *, is_repeated: bool = False
     ) -> TracedRun:
         start = self.session.start
-        timed = frozenset(each.id for each in workloads if each.execution.is_interleaved)
         seconds = min(REPEAT_SECONDS, (deadline - time.monotonic()) / (2 * len(workloads))) if is_repeated else 0.0
         seeds = {
             each.id: derive_seeds(start.salt, start.baseline.commit, each.id, MOST_CALLS if is_repeated else 1)
@@ -258,7 +272,7 @@ class _Tracing:
         return trace_workloads(
             self.harness.specs[Side.BASELINE][side],
             seeds,
-            timed,
+            self.timed & seeds.keys(),
             launcher=self.harness.launchers.get(side, start_fresh),
             limit_s=self.session.configuration.trial_seconds,
             deadline=deadline,
@@ -290,13 +304,14 @@ def why_not_repeated(calls: int, late: frozenset[str]) -> str:
     return ""
 
 
-def find_obstacle(seen: Traced, words: WordComparison, files: Sequence[str]) -> str:
-    """Find what leaves open whether the words of modules were read.
+def find_obstacle(seen: Traced, words: WordComparison, files: Sequence[str], *, is_timed: bool = False) -> str:
+    """Find what leaves open whether the words of modules were read, or whether their length changes a time.
 
     Args:
         seen: What a traced run saw.
         words: In what the modules differ.
         files: The modules that do, and files that may differ with them.
+        is_timed: Whether calls of this workload are timed, so that it may import none of these modules.
 
     Returns:
         What it is, as the rest of a sentence; empty if nothing.
@@ -306,7 +321,8 @@ def find_obstacle(seen: Traced, words: WordComparison, files: Sequence[str]) -> 
         >>> find_obstacle(seen, WordComparison(is_same_code=True), ["a.py"])
         'the file a.py was looked at'
     """
-    return next(_iter_obstacles(seen, words, files), "")
+    imported = _iter_imported(seen, files) if is_timed else ()
+    return next(itertools.chain(_iter_obstacles(seen, words, files), imported), "")
 
 
 def _iter_obstacles(seen: Traced, words: WordComparison, files: Sequence[str]) -> Iterator[str]:
@@ -326,6 +342,11 @@ def _iter_obstacles(seen: Traced, words: WordComparison, files: Sequence[str]) -
             yield f"{kind} could be read by {readers[0]}"
     if words.changed and seen["chance"]:
         yield f"what is executed may depend on chance: {seen['chance'][0]}"
+
+
+def _iter_imported(seen: Traced, files: Sequence[str]) -> Iterator[str]:
+    """Imports of modules that differ: the longer the text, or the code that is not executed, the longer they take."""
+    yield from (f"{file} was imported by a timed workload" for file in files if f"{file}::<module>" in seen["executed"])
 
 
 def compare_runs(first: TracedRun, again: TracedRun, candidate: TracedRun) -> str:

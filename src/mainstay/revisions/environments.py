@@ -925,8 +925,9 @@ def import_roots(wheel: Path) -> tuple[str, ...]:
         wheel: The wheel file.
     """
     with zipfile.ZipFile(wheel) as archive:
-        paths = [installed_path(PurePosixPath(name)) for name in archive.namelist()]
-    modules = [path for path in paths if path is not None and path.suffix in {".py", ".so", ".pyd"}]
+        files = [PurePosixPath(name) for name in archive.namelist() if not name.endswith("/")]
+    paths = [path for path in map(installed_path, files) if path is not None and "." not in "".join(path.parent.parts)]
+    modules = [path for path in paths if path.suffix in {".py", ".so", ".pyd"}]
     packages = {path.parent for path in modules if _module_name(path) == "__init__"}
     roots = set()
     for module in modules:
@@ -940,8 +941,12 @@ def _module_name(path: PurePosixPath) -> str:
     return path.name.partition(".")[0]
 
 
+DATA_OF_WHEEL = re.compile(r".+-.+\.data")
+"""Name of the folder of a wheel whose subfolders are installed in places of their own: it holds a name and a version."""
+
+
 def installed_path(path: PurePosixPath) -> PurePosixPath | None:
-    """Path in ``site-packages`` at which a file of a wheel is installed; ``None`` for a script or a header.
+    """Path in ``site-packages`` at which a file of a wheel is installed; ``None`` for what is installed elsewhere, as scripts are.
 
     Args:
         path: Path in the wheel.
@@ -949,8 +954,10 @@ def installed_path(path: PurePosixPath) -> PurePosixPath | None:
     Example:
         >>> str(installed_path(PurePosixPath("subject-1.0.data/purelib/subject/model.py")))
         'subject/model.py'
+        >>> str(installed_path(PurePosixPath("words.data/purelib/model.py")))
+        'words.data/purelib/model.py'
     """
-    if not path.parts[0].endswith(".data"):
+    if len(path.parts) < 2 or not DATA_OF_WHEEL.fullmatch(path.parts[0]):
         return path
     if path.parts[1] in {"purelib", "platlib"}:
         return PurePosixPath(*path.parts[2:])

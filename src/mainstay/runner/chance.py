@@ -14,7 +14,6 @@ all share is.
 
 from __future__ import annotations
 
-import dis
 import functools
 import sys
 from collections.abc import Mapping
@@ -29,7 +28,7 @@ from types import (
 )
 from typing import Any
 
-from .rewording import ATTRIBUTE_LOADS, GLOBAL_LOADS, WITHOUT_EFFECT
+from .rewording import ATTRIBUTE_LOADS, GLOBAL_LOADS, WITHOUT_EFFECT, instructions_of
 
 SOURCES = frozenset(
     {
@@ -222,7 +221,7 @@ def find_named_chance(code: CodeType, names: Mapping[str, Any], built_in: Mappin
         'os.urandom'
     """
     value: Any = None
-    for instruction in dis.get_instructions(code):
+    for instruction in instructions_of(code):
         operation, name = instruction.opname, instruction.argval
         if operation in WITHOUT_EFFECT:
             continue

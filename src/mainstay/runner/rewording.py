@@ -17,6 +17,7 @@ import dis
 import json
 import os
 import re
+import struct
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -282,7 +283,7 @@ def _load_of_class_line(code: CodeType) -> dis.Instruction | None:
     """The instruction that loads that number, if nothing else in the code uses the same constant."""
     if "__firstlineno__" not in code.co_names:
         return None
-    instructions = list(dis.get_instructions(code))
+    instructions = list(instructions_of(code))
     for load, store in pairwise(instructions):
         if (store.opname, store.argval) == ("STORE_NAME", "__firstlineno__"):
             uses = [each for each in instructions if each.opcode in dis.hasconst and each.arg == load.arg]
@@ -380,7 +381,10 @@ def _shell(code: CodeType) -> tuple[Any, ...]:
 
 
 def _constant(value: Any) -> tuple[Any, ...]:
-    """A constant with its type: ``1``, ``1.0`` and ``True`` are equal, and so are ``0.0`` and ``-0.0``."""
+    """A constant with its type: ``1``, ``1.0`` and ``True`` are equal, and so are ``0.0`` and ``-0.0``.
+
+    Numbers are told by their bits: as text, a NaN has no sign, and Python refuses an integer of more than 4,300 digits.
+    """
     if isinstance(value, CodeType):
         return _shell(value) if _is_function(value) else _fingerprint(value)
     if isinstance(value, tuple):
@@ -389,7 +393,27 @@ def _constant(value: Any) -> tuple[Any, ...]:
         return ("frozenset", *sorted(repr(_constant(item)) for item in value))
     if isinstance(value, slice):
         return ("slice", *map(_constant, (value.start, value.stop, value.step)))
+    if isinstance(value, float):
+        return "float", struct.pack(">d", value)
+    if isinstance(value, complex):
+        return "complex", struct.pack(">dd", value.real, value.imag)
+    if isinstance(value, int):
+        return type(value).__name__, hex(value)
     return type(value).__name__, repr(value)
+
+
+def instructions_of(code: CodeType) -> Iterator[dis.Instruction]:
+    """Instructions of a code object; ``None`` replaces constants that ``dis`` cannot write, such as integers of many digits."""
+    constants = tuple(each if _has_text(each) else None for each in code.co_consts)
+    return dis.get_instructions(code.replace(co_consts=constants))
+
+
+def _has_text(constant: Any) -> bool:
+    try:
+        repr(constant)
+    except ValueError:
+        return False
+    return True
 
 
 def find_readers(source: bytes, differing: Iterable[str], *, is_beside: bool = False, optimize: int = 0) -> str:
@@ -434,7 +458,7 @@ def _named(code: CodeType, names: frozenset[str], builtins: frozenset[str], *, i
     for constant in code.co_consts:
         yield from _words_of(constant, names)
     before, imported = "", ""
-    for instruction in dis.get_instructions(code):
+    for instruction in instructions_of(code):
         operation, name = instruction.opname, str(instruction.argval)
         if operation in WITHOUT_EFFECT:
             continue
