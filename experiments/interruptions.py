@@ -16,7 +16,6 @@ all moments that are planned have been tried.
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import shutil
 import signal
@@ -31,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.provenance import RESULTS, ROOT, Row, Rows, commit, load, machine_name, versions, write_results
+from mainstay.store.journal import Journal
 from tests.end_to_end.conftest import PYPROJECT, WORKLOAD, new_project
 
 SEED = 20_261_129
@@ -163,8 +163,11 @@ class Campaign:
 
 
 def trials(journal: Path) -> Trials:
-    """What a journal says was measured, or taken from the gate beside it; nothing may be measured twice."""
-    lines = list(map(json.loads, journal.read_text(encoding="utf-8").splitlines()))
+    """What a journal counts as measured, or taken from the gate beside it; nothing may be measured twice.
+
+    Where workers are not confined, what a gate had measured when it was killed does not count.
+    """
+    lines = Journal(journal).standing()
     reused = [trial for line in lines if line["type"] == "reused" for trial in line["trials"]]
     measured = [line["trial"] for line in lines if line["type"] == "trial"]
     keys = [(trial["pair"], trial["side"], trial["repetition"]) for trial in (*reused, *measured)]

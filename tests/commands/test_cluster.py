@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,9 @@ import pytest
 
 from mainstay.commands import cluster as clusters
 from mainstay.commands import host
-from mainstay.commands.cluster import ClusterExecutor, connected
+from mainstay.commands.cluster import Cluster, ClusterExecutor, connected, deployed
+from mainstay.measuring.loop import SilentObserver
+from mainstay.project.configuration import Configuration
 from mainstay.records.errors import ClusterError
 from mainstay.records.trials import Outcome, Side, Trial
 from mainstay.workers.pairs import PairRequest, PairResult
@@ -113,6 +115,32 @@ def test_trials_of_a_host_that_was_tampered_with_are_told_and_not_kept():
 
     assert executor.tampering == ["the workloads (a.py)"]
     assert [trial.pair for trial in kept] == [0]
+
+
+def test_changes_that_a_host_found_are_known_after_an_interruption(monkeypatch):
+    def measure(digest, request, known, *, together):
+        return replace(result_of(request, "far"), tampering=("the workloads (a.py)",))
+
+    for name in ("pack", "_prepare_all", "_plugin"):
+        monkeypatch.setattr(clusters, name, lambda *_: None)
+    monkeypatch.setattr(host, "Parcel", lambda **_: SimpleNamespace(digest="d"))
+    monkeypatch.setattr(host, "measure", measure)
+    session = SimpleNamespace(
+        configuration=Configuration(), observer=SilentObserver(), repository=None, start=SimpleNamespace(revisions={})
+    )
+    harness = SimpleNamespace(resolutions={})
+    with ThreadPoolExecutor(1) as far_away, ThreadPoolExecutor(1) as local:
+        client = SimpleNamespace(
+            get_executor=lambda *, pure: far_away,
+            nthreads=lambda: {"worker": 1},
+            register_plugin=lambda *_, **__: None,
+        )
+        cluster = Cluster(client=client, address="", num_threads={"worker": 1})
+        with suppress(KeyboardInterrupt), deployed(cluster, session, harness, local, lambda _: None) as site:
+            site.executor.submit(near, request_of(0), ()).result(timeout=60)
+            raise KeyboardInterrupt
+
+    assert cluster.tampering == ["the workloads (a.py)"]
 
 
 def test_without_the_package_the_extra_is_named(monkeypatch):

@@ -2,11 +2,14 @@
 
 import json
 import shutil
+import textwrap
+from collections import Counter
 from contextlib import suppress
 
 import pytest
 
 from mainstay import cli
+from mainstay.commands import tampering
 from mainstay.revisions import environments
 from mainstay.runner import confinement
 from mainstay.workers import process
@@ -21,6 +24,30 @@ import sys
 
 for model in pathlib.Path(sys.prefix.replace("/cand/", "/base/")).glob("lib/python*/site-packages/subject/model.py"):
     model.write_text(model.read_text().replace("NUM_EPOCHS = 2", "NUM_EPOCHS = 1"))
+"""
+
+INTERRUPTS_THE_GATE = """
+import os
+import pathlib
+import signal
+
+mark = pathlib.Path(REPOSITORY, ".mainstay/mark")
+is_first = not mark.exists()
+
+
+def rewrite():
+REWRITE
+
+
+def interrupt():
+    journals = pathlib.Path(REPOSITORY).glob(".mainstay/runs/*/journal.jsonl")
+    if is_first and any('"type": "trial"' in journal.read_text() for journal in journals):
+        mark.touch()
+        os.kill(os.getppid(), signal.SIGINT)
+
+
+if is_first:
+    rewrite()
 """
 
 WRITES_INTO_THE_LAYER = """
@@ -100,13 +127,13 @@ def own_cache(project, environments_cache, tmp_path):
 def gate_unconfined(project, monkeypatch):
     """Gate in this process, as on a system without Landlock."""
 
-    def gate():
+    def gate(*arguments):
         for name, value in project.environ.items():
             monkeypatch.setenv(name, value)
-        for module in (process, environments):
+        for module in (process, environments, tampering):
             monkeypatch.setattr(module, "can_confine", lambda: False)
         monkeypatch.chdir(project.root)
-        return cli.run(["gate"]), project.latest_run()
+        return cli.run(["gate", *arguments]), project.latest_run()
 
     return gate
 
@@ -147,6 +174,57 @@ def test_where_workers_are_not_confined_changed_code_of_the_baseline_is_an_error
     assert "was changed while the gate ran: the environment of the baseline (lib/" in finding["reason"]
     assert "/site-packages/subject/model.py)" in finding["reason"]
     assert not list(project.root.glob(".mainstay/baselines/**/*.json*"))
+
+
+@pytest.fixture
+def interrupted(project, gate_unconfined):
+    """The journal of a gate whose candidate changed the baseline, had a trial of it measured, and interrupted the gate."""
+    rewrite = textwrap.indent(REWRITES_THE_BASELINE, "    ")
+    project.write(
+        "src/subject/__init__.py",
+        f"REPOSITORY = {str(project.root)!r}\n{INTERRUPTS_THE_GATE.replace('REWRITE', rewrite)}",
+    )
+    project.edit("src/subject/model.py", "def fit(seed):", "def fit(seed):\n    import subject; subject.interrupt()")
+    status, _ = gate_unconfined()
+    assert status == 130
+    (journal,) = project.root.glob(".mainstay/runs/*/journal.jsonl")
+    return journal
+
+
+def trial_key(line):
+    """What distinguishes a trial in a line of a journal from others."""
+    trial = json.loads(line)["trial"]
+    return trial["workload"], trial["side"], trial["pair"], trial["repetition"]
+
+
+@pytest.mark.slow
+def test_where_workers_are_not_confined_code_that_was_changed_before_an_interruption_is_an_error_after_it(
+    project, gate_unconfined, interrupted
+):
+    status, run = gate_unconfined("--resume")
+
+    assert status == 1
+    (finding,) = run["findings"]
+    assert (finding["verdict"], finding["blame"]) == ("error", "candidate")
+    assert "was changed while the gate ran: the environment of the baseline (lib/" in finding["reason"]
+    assert not list(project.root.glob(".mainstay/baselines/**/*.json*"))
+
+
+@pytest.mark.slow
+def test_where_workers_are_not_confined_the_trials_of_a_killed_gate_are_measured_again(
+    project, gate_unconfined, interrupted
+):
+    lines = interrupted.read_text().splitlines(keepends=True)
+    interrupted.write_text("".join(line for line in lines if '"type": "checked"' not in line))  # as if it was killed
+    num_lost = sum('"type": "trial"' in line for line in lines)
+
+    _, run = gate_unconfined("--resume")
+
+    (note,) = [note for note in run["notes"] if "was killed" in note]
+    assert note.startswith(f"{num_lost} trial")
+    measured = Counter(trial_key(line) for line in interrupted.read_text().splitlines() if '"type": "trial"' in line)
+    assert num_lost > 0
+    assert all(measured[trial_key(line)] == 2 for line in lines if '"type": "trial"' in line)
 
 
 @pytest.mark.slow

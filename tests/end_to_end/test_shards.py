@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from mainstay.store.journal import PIECES, Journal
 from tests.end_to_end.settings import FORKED
 
 PLAN = ("looks = [3, 6]", "jobs = 1", FORKED)
@@ -317,6 +318,31 @@ def test_a_shard_that_was_extended_stays_spoiled_by_what_its_workers_changed_bef
     assert "on shard 2/3: the shared input data" in run["findings"][0]["reason"]
 
 
+def test_a_shard_stays_spoiled_by_what_its_workers_changed_before_it_was_interrupted(judge, pieces):
+    journal = Journal(pieces / "shard-2-of-3" / "journal.jsonl", PIECES)
+    journal.append("attempt", is_confined=False)
+    journal.append("checked", tampering=["the shared input data"])
+
+    done, run = judge(pieces)
+
+    assert (done.returncode, {each["verdict"] for each in run["findings"]}) == (1, {"error"}), done.stderr
+    assert "on shard 2/3: the shared input data" in run["findings"][0]["reason"]
+
+
+def test_a_shard_that_was_killed_where_workers_are_not_confined_has_measured_nothing(judge, pieces):
+    def unconfine(line):
+        if line["type"] == "attempt":
+            line["is_confined"] = False
+        return line["type"] not in {"checked", "measured"}
+
+    change(pieces / "shard-3-of-3", unconfine)
+
+    done, run = judge(pieces)
+
+    assert (done.returncode, run) == (4, None)
+    assert "shard 3/3 has not ended: 0 trials are there" in done.stderr
+
+
 def test_a_piece_twice_a_folder_without_pieces_and_settings_of_stored_results_are_refused(
     judge, pieces, made, tmp_path
 ):
@@ -371,7 +397,7 @@ def test_a_killed_shard_goes_on_where_it_was_and_measures_nothing_twice(made, ju
     done = made.run("trials", "--shard", "1/1", "--output", str(place))
     keys = [
         (line["trial"]["pair"], line["trial"]["side"], line["trial"]["repetition"])
-        for line in map(json.loads, journal.read_text().splitlines())
+        for line in Journal(journal, PIECES).standing()
         if line["type"] == "trial"
     ]
     _, run = judge(place)

@@ -60,6 +60,33 @@ def test_a_trial_comes_back_bit_for_bit(tmp_path, trial):
     assert journal.trials() == [trial]
 
 
+@pytest.mark.parametrize(
+    ("attempts", "standing"),
+    [
+        pytest.param([(True, None)], [0], id="confined-and-killed"),
+        pytest.param([(False, None)], [], id="unconfined-and-killed"),
+        pytest.param([(False, [])], [0], id="unconfined-and-checked"),
+        pytest.param([(False, ["the workloads (a.py)"])], [0], id="with-tampering-that-is-known"),
+        pytest.param([(False, []), (False, None), (True, None)], [0, 2], id="only-the-killed-one-is-dropped"),
+        pytest.param([(False, None), (False, [])], [1], id="a-later-check-is-of-the-later-attempt"),
+    ],
+)
+def test_what_unconfined_workers_did_does_not_count_unless_it_was_checked(tmp_path, trial, attempts, standing):
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.append("resolutions", number=0)
+    for number, (is_confined, tampering) in enumerate(attempts):
+        journal.append("attempt", is_confined=is_confined)
+        journal.append("plan", number=number)
+        journal.append_trial(replace(trial, pair=number))
+        if tampering is not None:
+            journal.append("checked", tampering=tampering)
+
+    assert [each.pair for each in journal.trials()] == standing
+    assert (journal.first("plan") or {}).get("number") == next(iter(standing), None)
+    assert journal.first("resolutions")
+    assert journal.num_dropped() == len(attempts) - len(standing)
+
+
 @pytest.fixture
 def torn(tmp_path, trial):
     """A run with one trial, and with the beginning of a line after it."""

@@ -162,14 +162,17 @@ def deployed(
     remote = partial(host.measure, parcel.digest, together=together)
     try:
         _prepare_all(cluster, parcel, harness)
-        with closing(ClusterExecutor(client, remote, local=local, keep_trial=keep_trial)) as executor:
-            yield Site(
-                executor=executor,
-                num_at_once=sum(cluster.num_threads.values()),
-                num_processes=lambda request: len(request.sides) if together else 1,
-            )
+        executor = ClusterExecutor(client, remote, local=local, keep_trial=keep_trial)
+        try:
+            with closing(executor):
+                yield Site(
+                    executor=executor,
+                    num_at_once=sum(cluster.num_threads.values()),
+                    num_processes=lambda request: len(request.sides) if together else 1,
+                )
+        finally:  # also of a gate that is interrupted, or it would be resumed without knowing
+            cluster.tampering += executor.tampering
         cluster.notes += executor.notes
-        cluster.tampering += executor.tampering
     finally:
         with suppress(Exception):  # what is left of a cluster that fails at the end does not change what was measured
             client.unregister_worker_plugin(name)

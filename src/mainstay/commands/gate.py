@@ -31,7 +31,7 @@ from mainstay.commands.reuse import (
 from mainstay.commands.review import waivers_of
 from mainstay.commands.session import Session, recorded_failure, repository_for_runs
 from mainstay.commands.start import Start, StartOptions, choose_baseline, configuration_of, read_settings
-from mainstay.commands.tampering import find_tampering
+from mainstay.commands.tampering import checked
 from mainstay.measuring.ledger import restore_trials
 from mainstay.measuring.loop import Observer
 from mainstay.records.errors import UsageError
@@ -109,28 +109,28 @@ def run_gate(session: Session, options: GateOptions, cluster: Cluster | None) ->
     """
     waivers = waivers_of(session, Side.CANDIDATE)  # first, since a mistake in them is told before anything is built
     with open_harness(session) as harness:
-        basis = fix_basis(session, harness, waivers)
-        basis.require_known(options.acknowledged)
-        ledgers = open_ledgers(basis.agenda, basis.plan)
-        cached, reused = choose_reused(
-            session, Cached() if basis.is_unchanged else find_cached(session, harness), ledgers
-        )
-        restore_trials(ledgers, [*reused, *session.folder.journal.trials()])
-        basis.pass_proved(ledgers)
-        repeats = repeatable_workloads(cached, ledgers)
-        with measuring(
-            session, harness, basis.agenda, basis.plan, ledgers, waive=basis.waive, repeats=repeats, cluster=cluster
-        ) as measurement:
-            findings = measurement.run()
-        shared = session.repository.shared_digests(basis.plan.share)
-        tampering = [*find_tampering(harness, shared), *(cluster.tampering if cluster else ())]
-        if tampering:
+        with checked(session, harness, elsewhere=cluster.tampering if cluster else ()) as check:
+            basis = fix_basis(session, harness, waivers)
+            basis.require_known(options.acknowledged)
+            ledgers = open_ledgers(basis.agenda, basis.plan)
+            cached, reused = choose_reused(
+                session, Cached() if basis.is_unchanged else find_cached(session, harness), ledgers
+            )
+            restore_trials(ledgers, [*reused, *session.folder.journal.trials()])
+            basis.pass_proved(ledgers)
+            repeats = repeatable_workloads(cached, ledgers)
+            with measuring(
+                session, harness, basis.agenda, basis.plan, ledgers, waive=basis.waive, repeats=repeats, cluster=cluster
+            ) as measurement:
+                findings = measurement.run()
+        if check.tampering:
             cached = replace(cached, keys={})
-        caching_notes = cache_trials(session, harness, cached, ledgers, shared=shared)
+        caching_notes = cache_trials(session, harness, cached, ledgers, shared=check.shared)
         measured = Measured(
             findings=findings,
             workloads=measurement.results(),
             notes=(
+                *check.notes,
                 *harness.seals.notes,
                 *(cluster.notes if cluster else ()),
                 *measurement.notes,
@@ -138,7 +138,7 @@ def run_gate(session: Session, options: GateOptions, cluster: Cluster | None) ->
                 *caching_notes,
                 *notes_on_reuse(ledgers),
             ),
-            tampering=tuple(tampering),
+            tampering=check.tampering,
             max_load=max_load(ledgers),
             phases_s=session.watch.seconds,
         )

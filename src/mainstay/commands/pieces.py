@@ -1,7 +1,8 @@
 """Pieces: what each shard of a gate measured, with everything that a judgement needs, in a folder of its own.
 
 A piece is a journal: the start, the basis of the judgement, the trials, and a line ``measured`` when the shard has
-ended. Nothing but these files is needed to judge.
+ended. What a worker may have falsified unnoticed does not count, see :meth:`~mainstay.store.journal.Journal.standing`.
+Nothing but these files is needed to judge.
 
 - :class:`Piece`: one piece, as read; :func:`read_pieces` finds those below some folders.
 - :func:`require_whole`: refuse pieces that are incomplete or do not belong together.
@@ -83,10 +84,10 @@ class Piece:
         head: The shard, and the arguments of its command.
         start: Choices with which the shard started.
         basis: Basis of the judgement; ``None`` if the shard was killed before.
-        trials: The trials, in the order of completion.
+        trials: The trials that count, in the order of completion.
         images: PNG of flipped examples as base64, by workload and position in the test set.
-        ending: What the shard wrote when it last ended, with the tampering and notes of every time; ``None`` if it has
-            not ended.
+        ending: What the shard wrote when it last ended, with the notes of every time, and the tampering of every
+            attempt, also of those that were interrupted; ``None`` if it has not ended.
     """
 
     path: Path
@@ -107,7 +108,7 @@ class Piece:
         Raises:
             StoreError: If the journal cannot be read.
         """
-        lines = journal.read()
+        lines = journal.standing()
         if not lines or "shard" not in lines[0]:
             return None
         by_kind: dict[str, list[dict[str, Any]]] = {}
@@ -123,7 +124,7 @@ class Piece:
             images={
                 line["workload"]: journal.content(line, "images", dict[int, str]) for line in by_kind.get("images", [])
             },
-            ending=_last([journal.content(line, "ending", Ending) for line in endings]),
+            ending=_last([journal.content(line, "ending", Ending) for line in endings], journal.tampering()),
         )
 
     def damage(self, fact: str) -> PieceError:
@@ -136,15 +137,13 @@ class Piece:
         return PieceError(f"shard {self.head.shard} {fact}", looked_in=str(self.path), next_step=step)
 
 
-def _last(endings: Sequence[Ending]) -> Ending | None:
-    """The last of several endings, with what was noted at any of them; ``None`` if there is none."""
+def _last(endings: Sequence[Ending], tampering: Sequence[str]) -> Ending | None:
+    """The last of several endings, with what was noted at any of them, and all tampering; ``None`` if there is none."""
     if not endings:
         return None
-    tampering, notes = (
-        tuple(dict.fromkeys(text for ending in endings for text in getattr(ending, name)))
-        for name in ("tampering", "notes")
-    )
-    return replace(endings[-1], tampering=tampering, notes=notes)
+    changes = [*(change for ending in endings for change in ending.tampering), *tampering]
+    notes = (note for ending in endings for note in ending.notes)
+    return replace(endings[-1], tampering=tuple(dict.fromkeys(changes)), notes=tuple(dict.fromkeys(notes)))
 
 
 def read_pieces(places: Sequence[Path]) -> tuple[Piece, ...]:

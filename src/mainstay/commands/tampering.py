@@ -1,18 +1,25 @@
 """Detection of forbidden changes by workers, and their effect on a run.
 
 - :func:`find_tampering`: find what was changed.
+- :func:`checked`: find it at the end of an attempt at a run, also at an early end, and journal it.
 - :func:`require_untouched`: refuse a run in which something was changed.
 - :func:`spoiled`: the findings of such a run, none of which is a pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from mainstay.commands.harness import Harness
+from mainstay.commands.session import Session
 from mainstay.records.errors import EnvironmentBuildError, MainstayError
 from mainstay.records.findings import Blame, Finding, Verdict
 from mainstay.records.trials import Side
+from mainstay.runner.confinement import can_confine
+from mainstay.store.interruption import undisturbed
+from mainstay.store.journal import ATTEMPT, CHECKED
 
 ADVICE = "let the code write to the folder that tempfile.gettempdir() names, or to HOME, never beside its modules"
 """Next step after a forbidden change by a worker."""
@@ -30,6 +37,70 @@ def find_tampering(harness: Harness, shared: Mapping[str, str]) -> list[str]:
     """
     inputs = changed_keys(harness.shared, shared)
     return [*harness.seals.find_changes(), *(f"the shared input {path}" for path in inputs)]
+
+
+@dataclass(kw_only=True, slots=True)
+class Check:
+    """What is known about forbidden changes by workers.
+
+    Attributes:
+        tampering: Descriptions of the changes in this attempt at the run and in earlier ones; empty until it is checked.
+        shared: SHA-256 of each shared input after the last trial, without those that are gone.
+        notes: Notes for the reader.
+    """
+
+    tampering: tuple[str, ...] = ()
+    shared: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@contextmanager
+def checked(session: Session, harness: Harness, *, elsewhere: Sequence[str] = ()) -> Iterator[Check]:
+    """Check for forbidden changes after the last worker, also on an error or an interrupt, and journal the result.
+
+    Otherwise a worker could change something, interrupt the run, and have its trials count once the run is resumed with
+    new environments. If the run is killed and workers are not confined, nothing checks them, so the journal does not
+    count what they did.
+
+    Args:
+        session: Session of the run.
+        harness: Harness with the seals.
+        elsewhere: List to which the forbidden changes on other machines are added meanwhile.
+
+    Yields:
+        What is known; complete after the context.
+    """
+    journal, check = session.folder.journal, Check()
+    if num_dropped := journal.num_dropped():
+        check.notes = (_note_on_dropped(num_dropped),)
+    if known := journal.tampering():
+        changes = "; ".join(known)
+        session.observer.note(
+            f"nothing can pass: what no workload may change was changed in an earlier attempt: {changes}"
+        )
+    for note in check.notes:
+        session.observer.note(note)
+    journal.append(ATTEMPT, is_confined=can_confine())
+    try:
+        yield check
+    finally:
+        with undisturbed():
+            paths = [path for path in harness.shared if (session.repository.root / path).exists()]
+            check.shared = session.repository.shared_digests(paths)
+            found = [*find_tampering(harness, check.shared), *elsewhere]
+            journal.append(CHECKED, tampering=found)
+            if found:  # now, since a run that was interrupted has no report
+                session.observer.note(_reason(found))
+        check.tampering = journal.tampering()
+
+
+def _note_on_dropped(num_trials: int) -> str:
+    """Why trials that are in the journal do not count."""
+    what = "1 trial does" if num_trials == 1 else f"{num_trials} trials do"
+    return (
+        f"{what} not count: the run was killed before it could check what no worker may change, and workers were not "
+        "confined"
+    )
 
 
 def require_untouched(harness: Harness) -> None:
@@ -64,7 +135,7 @@ def spoiled(findings: Sequence[Finding], changes: Sequence[str]) -> tuple[Findin
     Raises:
         EnvironmentBuildError: If nothing was judged.
     """
-    reason = f"what no workload may change was changed while the gate ran: {'; '.join(changes)}"
+    reason = _reason(changes)
     if not findings:
         raise EnvironmentBuildError(reason, side=Side.CANDIDATE, next_step=ADVICE)
     return tuple(
@@ -79,3 +150,8 @@ def spoiled(findings: Sequence[Finding], changes: Sequence[str]) -> tuple[Findin
         )
         for finding in findings
     )
+
+
+def _reason(changes: Sequence[str]) -> str:
+    """What is wrong with a run in which a worker made forbidden changes."""
+    return f"what no workload may change was changed while the gate ran: {'; '.join(changes)}"

@@ -20,7 +20,7 @@ from mainstay.commands.pieces import Ending, Head, Piece, find_difference
 from mainstay.commands.review import waivers_of
 from mainstay.commands.session import Session, repository_for_runs
 from mainstay.commands.start import Start, StartOptions
-from mainstay.commands.tampering import find_tampering
+from mainstay.commands.tampering import checked
 from mainstay.measuring.ledger import restore_trials
 from mainstay.measuring.loop import Observer
 from mainstay.measuring.sharding import Shard
@@ -158,33 +158,33 @@ def _measure(session: Session, options: TrialsOptions) -> None:
     """Build, collect, plan and measure what the piece lacks."""
     waivers, journal = waivers_of(session, Side.CANDIDATE), session.folder.journal
     with open_harness(session) as harness:
-        basis = fix_basis(session, harness, waivers)
-        num_wanted = _num_wanted(options, basis)
-        piece = Piece.read(journal)
-        if piece is None or piece.basis is None:
-            journal.append("basis", basis=asdict(basis))
-        elif difference := find_difference(piece.basis, basis):
-            raise PieceError(
-                f"the piece of shard {options.shard} was begun under other conditions; they differ in {difference}",
-                looked_in=str(session.folder.path),
-                next_step="continue it on a machine of the same kind, or remove the folder",
-            )
-        if piece and piece.ending:  # fewer than before would hide pairs that are measured
-            num_wanted = max(num_wanted, piece.ending.num_pairs)
-        ledgers = open_ledgers(basis.agenda, basis.plan)
-        restore_trials(ledgers, journal.trials())
-        basis.pass_proved(ledgers)
-        with measuring(session, harness, basis.agenda, basis.plan, ledgers) as measurement:
-            measured = measurement.measure_share(num_wanted, options.shard)
-        tampering = find_tampering(harness, session.repository.shared_digests(basis.plan.share))
+        with checked(session, harness) as check:
+            basis = fix_basis(session, harness, waivers)
+            num_wanted = _num_wanted(options, basis)
+            piece = Piece.read(journal)
+            if piece is None or piece.basis is None:
+                journal.append("basis", basis=asdict(basis))
+            elif difference := find_difference(piece.basis, basis):
+                raise PieceError(
+                    f"the piece of shard {options.shard} was begun under other conditions; they differ in {difference}",
+                    looked_in=str(session.folder.path),
+                    next_step="continue it on a machine of the same kind, or remove the folder",
+                )
+            if piece and piece.ending:  # fewer than before would hide pairs that are measured
+                num_wanted = max(num_wanted, piece.ending.num_pairs)
+            ledgers = open_ledgers(basis.agenda, basis.plan)
+            restore_trials(ledgers, journal.trials())
+            basis.pass_proved(ledgers)
+            with measuring(session, harness, basis.agenda, basis.plan, ledgers) as measurement:
+                measured = measurement.measure_share(num_wanted, options.shard)
         for ledger in ledgers:
             if images := ledger.images.get(0):
                 journal.append("images", workload=ledger.workload.id, images=images)
         ending = Ending(
             num_pairs=measured.num_pairs,
             is_complete=measured.is_complete,
-            tampering=tuple(tampering),
-            notes=harness.seals.notes,
+            tampering=check.tampering,
+            notes=(*check.notes, *harness.seals.notes),
             max_load=max_load(ledgers),
             phases_s=session.watch.seconds,
         )

@@ -2,7 +2,8 @@
 
 A journal is a file of JSON lines that is only appended to and is flushed to disk after each line. A gate that is killed
 leaves at most one incomplete last line, which is ignored and is removed when the run is resumed. The trials before it
-are never measured again.
+are never measured again, except those of an attempt at the run that ended before it was checked for forbidden changes by
+its workers, if these were not confined.
 
 - :class:`Journal`: append to and read one journal.
 - :class:`RunFolder`: the folder of a run with its journal and its document, and its lock.
@@ -71,6 +72,12 @@ JOURNAL_VERSION = 1
 
 ENDS = frozenset({"finish", "failed"})
 """Types of lines after which a run cannot be resumed: a verdict, or an error that would only be repeated."""
+
+ATTEMPT = "attempt"
+"""Type of the line before the first worker of an attempt at a run starts; ``is_confined`` says whether workers are."""
+
+CHECKED = "checked"
+"""Type of the line after the last worker of an attempt; ``tampering`` describes the forbidden changes by workers."""
 
 CONVERTER = make_converter()
 """Converter from decoded JSON to records."""
@@ -153,13 +160,50 @@ class Journal:
                 raise self._damage(f"line {number} of the journal cannot be read: it is no object with a type")
         return lines
 
+    def standing(self) -> list[dict[str, Any]]:
+        """The lines that count, without those that a worker may have falsified unnoticed.
+
+        These are the lines of an attempt whose workers were not confined, until it is checked. If it was killed before,
+        nobody knows what its workers had changed.
+
+        Raises:
+            StoreError: If a complete line cannot be read.
+        """
+        standing: list[dict[str, Any]] = []
+        unchecked: list[dict[str, Any]] = []
+        counts = True
+        for line in self.read():
+            if line["type"] == ATTEMPT:
+                counts, unchecked = line.get("is_confined") is True, []
+            elif line["type"] == CHECKED:
+                counts, standing, unchecked = True, [*standing, *unchecked], []
+            (standing if counts else unchecked).append(line)
+        return standing
+
+    def tampering(self) -> tuple[str, ...]:
+        """Descriptions of the forbidden changes that were found at the end of any attempt, once each.
+
+        Raises:
+            StoreError: If they cannot be read.
+        """
+        checks = [line for line in self.read() if line["type"] == CHECKED]
+        found = (change for line in checks for change in self.content(line, "tampering", list[str]))
+        return tuple(dict.fromkeys(found))
+
+    def num_dropped(self) -> int:
+        """Number of trials that do not count."""
+        all_lines, standing = (
+            [line for line in of if line["type"] == "trial"] for of in (self.read(), self.standing())
+        )
+        return len(all_lines) - len(standing)
+
     def first(self, kind: str) -> dict[str, Any] | None:
-        """The first line of a type; ``None`` if there is none.
+        """The first line of a type that counts; ``None`` if there is none.
 
         Args:
             kind: The type.
         """
-        return next((line for line in self.read() if line["type"] == kind), None)
+        return next((line for line in self.standing() if line["type"] == kind), None)
 
     def content(self, line: Mapping[str, Any], key: str, kind: type[T]) -> T:
         """Content of a line under a key, as a record or a collection of records.
@@ -219,8 +263,8 @@ class Journal:
             raise self._damage(f"the journal cannot be read: {error.strerror}") from error
 
     def trials(self) -> list[Trial]:
-        """The trials in the journal, in the order of their completion."""
-        return [self.content(line, "trial", Trial) for line in self.read() if line["type"] == "trial"]
+        """The trials that count, in the order of their completion."""
+        return [self.content(line, "trial", Trial) for line in self.standing() if line["type"] == "trial"]
 
 
 def _whole_length(data: bytes) -> int:

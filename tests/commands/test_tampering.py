@@ -1,0 +1,117 @@
+"""The check for forbidden changes by workers, at every end of an attempt at a run."""
+
+import errno
+from contextlib import suppress
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+
+from mainstay.commands import tampering
+from mainstay.commands.tampering import checked
+from mainstay.records.errors import StoreError
+from mainstay.records.trials import Outcome, Side, Trial
+from mainstay.revisions.git import Repository
+from mainstay.revisions.workspace import Seals
+from mainstay.store.journal import new_run
+
+TRIAL = Trial(workload="w", side=Side.BASELINE, seed=0, pair=0, outcome=Outcome.COMPLETED)
+
+
+class Notes:
+    """Observer that keeps what the user is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def note(self, text):
+        self.told.append(text)
+
+
+@pytest.fixture
+def session(tmp_path, monkeypatch):
+    """A session of a run whose workers are not confined, of a project with a shared input."""
+    monkeypatch.setattr(tampering, "can_confine", lambda: False)
+    root = tmp_path / "repository"
+    root.mkdir()
+    (root / "data").write_text("data")
+    with new_run(root, datetime.now(UTC), {}) as folder:
+        yield SimpleNamespace(repository=Repository(root, ""), folder=folder, observer=Notes())
+
+
+@pytest.fixture
+def harness(tmp_path, session):
+    """Makes what an attempt builds anew: installed code that is sealed, and the digests of shared inputs."""
+
+    def harness():
+        installed = tmp_path / "installed"
+        installed.mkdir(exist_ok=True)
+        (installed / "model.py").write_text("good = True\n")
+        seals = Seals([])
+        seals.add("the environment of the baseline", installed)
+        return SimpleNamespace(seals=seals, shared=session.repository.shared_digests(["data"]), installed=installed)
+
+    return harness
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), StoreError("no room"), None], ids=["ctrl-c", "error", "whole"])
+def test_what_was_changed_before_an_attempt_ended_is_known_to_all_later_attempts(session, harness, end):
+    built = harness()
+    with suppress(KeyboardInterrupt, StoreError), checked(session, built):
+        session.folder.journal.append_trial(TRIAL)
+        (built.installed / "model.py").write_text("good = False\n")
+        if end:
+            raise end
+    with checked(session, harness()) as check:
+        pass
+
+    assert check.tampering == ("the environment of the baseline (model.py)",)
+    assert [text.split(":")[0] for text in session.observer.told] == [
+        "what no workload may change was changed while the gate ran",
+        "nothing can pass",
+    ]
+
+
+def test_an_interrupted_attempt_that_changed_nothing_keeps_its_trials(session, harness):
+    with suppress(KeyboardInterrupt), checked(session, harness()):
+        session.folder.journal.append_trial(TRIAL)
+        raise KeyboardInterrupt
+    with checked(session, harness()) as check:
+        kept = session.folder.journal.trials()
+
+    assert kept == [TRIAL]
+    assert (check.tampering, check.notes, session.observer.told) == ((), (), [])
+
+
+def test_the_trials_of_an_attempt_that_cannot_be_checked_are_dropped_and_the_user_is_told(
+    session, harness, monkeypatch
+):
+    def refuse(*_):
+        raise OSError(errno.EIO, "no answer")
+
+    with monkeypatch.context() as patch, suppress(OSError), checked(session, harness()):
+        session.folder.journal.append_trial(TRIAL)
+        patch.setattr(tampering, "find_tampering", refuse)
+    with checked(session, harness()) as check:
+        kept = session.folder.journal.trials()
+
+    (note,) = check.notes
+    assert kept == []
+    assert note.startswith("1 trial does not count: ")
+    assert session.observer.told == [note]
+
+
+def test_a_shared_input_that_was_removed_is_a_change(session, harness):
+    with checked(session, harness()) as check:
+        (session.repository.root / "data").unlink()
+
+    assert check.tampering == ("the shared input data",)
+
+
+def test_changes_on_other_machines_that_came_before_an_interruption_are_journalled(session, harness):
+    elsewhere = []
+    with suppress(KeyboardInterrupt), checked(session, harness(), elsewhere=elsewhere):
+        elsewhere.append("the workloads (a.py)")
+        raise KeyboardInterrupt
+
+    assert session.folder.journal.tampering() == ("the workloads (a.py)",)
