@@ -576,7 +576,9 @@ def test_a_score_of_the_candidate_does_not_decide_whether_scores_are_shares(judg
     before, after = answers(1319, lost=120, gained=40)
     added = rows([0, 1.0000001, 1] * 10, task="only one side has it")
 
-    status, printed, run = judge(*sides(tmp_path, rows(before), rows([*after[:-1], 1 + 1e-9]) + added), "--margin", 0.02)
+    status, printed, run = judge(
+        *sides(tmp_path, rows(before), rows([*after[:-1], 1 + 1e-9]) + added), "--margin", 0.02
+    )
     assert (status, run.findings[0].verdict, run.findings[0].metric.unit) == (1, Verdict.FAIL, "fraction"), printed
     assert {finding.metric.unit for finding in run.findings} == {"fraction"}
 

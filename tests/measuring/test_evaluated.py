@@ -74,6 +74,7 @@ class Subject:
                 pair=request.pair,
                 repetition=request.repetition,
                 gated=request.gated,
+                has_items=request.has_items,
             )
             content: Any = {
                 "outcome": "completed",
@@ -448,6 +449,10 @@ def test_a_score_above_one_beside_shares_of_the_baseline_is_an_error_of_the_cand
     assert judge_gate(GateFacts(findings=findings)).exit_status == 1
 
 
+def test_all_tasks_of_a_marker_are_recorded_under_its_one_name():
+    assert Workload(id=WORKLOAD, execution=EVALUATED, metrics=of_tasks("t0", "t1")).recorded == ("accuracy",)
+
+
 def test_tasks_and_their_mean_are_judged_together(run):
     findings, _ = run(Subject(tasks_of(1000, 1000), tasks_of(1000, 1000, lost=400)), *of_tasks("t0", "t1"))
 
@@ -573,6 +578,17 @@ def test_a_resumed_gate_scores_nothing_twice_and_reaches_the_same_verdict(run):
 
     assert resumed == whole
     assert len(rest.measured) == len(kept) - 4
+
+
+def test_an_earlier_trial_that_lacks_the_scores_of_items_is_measured_again(run):
+    kept: list[Any] = []
+    expected, _ = run(Subject(answers(40)), keep=kept.append)
+    rest = Subject(answers(40))
+
+    resumed, _ = run(rest, trials=[replace(kept[0], examples={}, values={"accuracy": 0.8}), *kept[1:]])
+
+    assert resumed == expected
+    assert len(rest.measured) == 1
 
 
 def test_time_that_runs_out_leaves_the_last_look(run):

@@ -205,3 +205,9 @@ class Workload:
     execution: Execution
     metrics: tuple[Metric, ...]
     looks: tuple[float, ...] = ()
+
+    @property
+    def recorded(self) -> tuple[str, ...]:
+        """Names of the values that each of its trials must record, or of the scores if it scores items."""
+        names = (metric.scoring.score if metric.scoring else metric.name for metric in self.metrics)
+        return tuple(dict.fromkeys(names))
