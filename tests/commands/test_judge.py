@@ -572,6 +572,21 @@ def test_a_margin_above_one_is_right_for_scores_that_are_no_fractions(judge, tmp
     }
 
 
+def test_a_score_of_the_candidate_does_not_decide_whether_scores_are_shares(judge, tmp_path):
+    before, after = answers(1319, lost=120, gained=40)
+    added = rows([0, 1.0000001, 1] * 10, task="only one side has it")
+
+    status, printed, run = judge(
+        *sides(tmp_path, rows(before), rows([*after[:-1], 1 + 1e-9]) + added), "--margin", 0.02
+    )
+    assert (status, run.findings[0].verdict, run.findings[0].metric.unit) == (1, Verdict.FAIL, "fraction"), printed
+    assert {finding.metric.unit for finding in run.findings} == {"fraction"}
+
+    status, printed, run = judge(*sides(tmp_path, rows(before), rows([*after[:-1], 2])), "--margin", 0.02)
+    assert (status, run.findings[0].verdict, run.findings[0].metric.unit) == (1, Verdict.ERROR, "fraction"), printed
+    assert "of quiz is 2, and the scores of the baseline are shares between 0 and 1" in " ".join(printed.split())
+
+
 def test_files_that_are_not_there_and_filters_that_must_be_chosen_are_usage(judge, tmp_path):
     samples = FILES / "lm_eval"
     assert judge("nowhere.jsonl", samples, "--margin", 0.02)[0] == 2

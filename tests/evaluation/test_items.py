@@ -114,6 +114,33 @@ def test_only_a_declared_range_bounds_scores_that_are_no_shares():
     assert (declared.is_bounded, declared.is_binary) == (True, True)
 
 
+@pytest.mark.parametrize("rounded", [1 + 1e-9, 1.0000001192092896, -1e-9])
+@pytest.mark.parametrize("side", list(Side))
+def test_rounding_beyond_zero_or_one_makes_a_share_nothing_else(rounded, side):
+    exact, inexact = scores(1.0, 0.0, 1.0), scores(1.0, 0.0, rounded)
+
+    (task,) = pair_scores(*((inexact, exact) if side is Side.BASELINE else (exact, inexact)))
+
+    assert (task.is_bounded, task.is_binary, task.score_range, task.num_outside) == (True, True, (0.0, 1.0), 0)
+
+
+@pytest.mark.parametrize("beyond", [1.00001, -0.5, 34.2])
+def test_a_candidate_cannot_turn_the_shares_of_the_baseline_into_other_numbers(beyond):
+    with pytest.raises(ItemsError, match=rf"item 'i1' of t is {beyond:g}.* declare their range") as refused:
+        pair_scores(scores(1.0, 0.0), scores(1.0, beyond))
+
+    assert (refused.value.task, refused.value.side) == ("t", Side.CANDIDATE)
+    assert pair_scores(scores(1.0, 0.0), scores(1.0, beyond), ranges={"t": (-1.0, 100.0)})
+    assert pair_scores(scores(1.0, 0.0), scores(1.0, beyond), unbounded=["t"])
+
+
+def test_a_baseline_that_is_no_share_leaves_the_candidate_free():
+    (task,) = pair_scores(scores(1.0, 34.2), scores(0.5, 1.0))
+    (unknown,) = pair_scores(scores(None, None), scores(0.5, 34.2))
+
+    assert (task.is_bounded, unknown.is_bounded) == (False, False)
+
+
 def test_other_prompts_are_taken_where_they_are_meant():
     assert pair_scores(scores(1.0, prompt="x"), scores(1.0, prompt="y"), prompt_changed=True)
 

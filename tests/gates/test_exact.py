@@ -133,7 +133,7 @@ def test_deterministic_values_are_compared_exactly(parameters, margin, direction
 def test_deterministic_reason_names_both_values(parameters):
     finding = judge_deterministic(parameters, baseline_value=50_000, candidate_value=60_000, repeated_baseline=50_000)
 
-    assert finding.reason == "50000 became 60000, 20.00 % worse: more than the allowance of 0.00 %"
+    assert finding.reason == "50,000 became 60,000, 20.00 % worse: more than the allowance of 0.00 %"
 
 
 def test_a_count_that_grows_by_less_than_is_shown_is_still_worse(parameters):
@@ -141,7 +141,47 @@ def test_a_count_that_grows_by_less_than_is_shown_is_still_worse(parameters):
         parameters, baseline_value=1_000_000, candidate_value=1_000_001, repeated_baseline=1_000_000
     )
 
-    assert finding.reason == "1000000 became 1000001, 0.00 % worse: more than the allowance of 0.00 %"
+    assert finding.reason == "1,000,000 became 1,000,001, 0.00 % worse: more than the allowance of 0.00 %"
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "told"),
+    [
+        (1_234_567_890_123, 1_234_567_890_125, "1,234,567,890,123 became 1,234,567,890,125"),
+        (1e15, 1e15 + 2, "1,000,000,000,000,000 became 1,000,000,000,000,002"),
+        (2.0**53, 2.0**53 + 2, "9,007,199,254,740,992 became 9,007,199,254,740,994"),
+        (0.5, 0.5 + 2**-50, "0.5 became 0.500000000000001"),
+        (2.5, 3, "2.5 became 3"),
+        (1.0, 1e300, "1 became 1e+300"),
+    ],
+)
+def test_two_counts_that_differ_are_told_with_the_digits_in_which_they_do(parameters, baseline, candidate, told):
+    finding = judge_deterministic(
+        parameters, baseline_value=baseline, candidate_value=candidate, repeated_baseline=baseline
+    )
+
+    assert finding.verdict is Verdict.FAIL
+    assert finding.reason.startswith(f"{told}, ")
+
+
+def test_the_two_counts_of_a_baseline_that_does_not_repeat_itself_are_told_apart(parameters):
+    finding = judge_deterministic(parameters, baseline_value=1e13, candidate_value=1e13, repeated_baseline=1e13 + 1)
+
+    assert finding.reason.endswith("the baseline gave 10,000,000,000,000 and then 10,000,000,000,001")
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [
+        (2**53 - 1, "unchanged at 9,007,199,254,740,991"),
+        (2**53, "unchanged at 9,007,199,254,740,992, as far as 15 digits tell"),
+        (-1e30, "unchanged at -1e+30, as far as 15 digits tell"),
+    ],
+)
+def test_of_counts_too_large_to_be_exact_it_is_said_how_far_they_are_compared(parameters, count, told):
+    finding = judge_deterministic(parameters, baseline_value=count, candidate_value=count, repeated_baseline=count)
+
+    assert (finding.verdict, finding.reason) == (Verdict.PASS, told)
 
 
 def test_a_baseline_that_does_not_repeat_its_value_is_an_error(parameters):
@@ -180,7 +220,7 @@ def test_from_a_count_of_nothing_every_worsening_fails(parameters, margin, direc
     assert math.isfinite(finding.estimate)
     if candidate:
         word = "worse" if verdict is Verdict.FAIL else "better"
-        assert finding.reason == f"0 became {candidate}, {word}: no allowance is a share of nothing"
+        assert finding.reason == f"0 became {candidate:,}, {word}: no allowance is a share of nothing"
 
 
 @pytest.mark.parametrize(("baseline", "candidate"), [(1e-300, 1e300), (-1e308, 1e308), (1.0, 1e308)])

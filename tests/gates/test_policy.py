@@ -192,7 +192,22 @@ def test_reason_of_a_pass_counts(finding_of):
 def test_reason_of_a_pass_names_what_is_waived(finding_of):
     facts = GateFacts(findings=(finding_of("pass"), finding_of("waived")))
 
-    assert judge_gate(facts).reason.endswith("1 of 2 passed, waived: test_accuracy.py::test_mlp#top1_accuracy")
+    assert judge_gate(facts).reason == (
+        "no metric degraded by more than its margin except what is waived: 1 of 2 passed, waived: "
+        "test_accuracy.py::test_mlp#top1_accuracy"
+    )
+
+
+def test_reason_of_a_pass_names_what_failed_without_blocking(finding_of):
+    advisory = replace(finding_of("fail"), tier=Tier.ADVISORY)
+
+    judgement = judge_gate(GateFacts(findings=(finding_of("pass"), advisory)))
+
+    assert (judgement.verdict, judgement.exit_status) == (Verdict.PASS, 0)
+    assert judgement.reason == (
+        "no metric that blocks degraded by more than its margin: 1 of 2 passed, failed without blocking: "
+        "test_accuracy.py::test_mlp#top1_accuracy"
+    )
 
 
 @pytest.mark.parametrize(

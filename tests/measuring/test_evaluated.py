@@ -74,6 +74,7 @@ class Subject:
                 pair=request.pair,
                 repetition=request.repetition,
                 gated=request.gated,
+                has_items=request.has_items,
             )
             content: Any = {
                 "outcome": "completed",
@@ -367,6 +368,16 @@ def test_counts_are_no_shares_even_if_none_exceeds_one(run, num_items, margin, v
     assert any("fewer than 1000 items" in warning for warning in finding.warnings) == (num_items < 1000)
 
 
+def test_the_mean_of_tasks_that_are_no_shares_is_no_share(run):
+    def behave(trial):
+        for task in ("t0", "t1"):
+            trial.record_examples("accuracy", [5.0, *[1.0] * 399], ids=list(range(400)), task=task)
+
+    findings, _ = run(Subject(behave), *of_tasks("t0", "t1"))
+
+    assert [finding.metric.unit for finding in findings] == ["1"] * 3
+
+
 def test_the_widest_range_of_its_tasks_is_that_of_their_mean(run):
     def behave(trial):
         trial.record_examples("accuracy", [1.0] * 400, ids=list(range(400)), task="t0")
@@ -401,20 +412,45 @@ def test_a_score_that_the_candidate_does_not_record_is_its_error(run):
     assert "the gated metric 'accuracy' was not recorded" in finding.reason
 
 
-def tasks_of(*sizes, lost=0, drop=None, extra=None):
-    """Behaviour with a task of each size; ``lost`` answers of the last one are lost."""
+def tasks_of(*sizes, lost=0, last=None, drop=None, extra=None):
+    """Behaviour with a task of each size; ``lost`` answers of the last one are lost, and its last score may be given."""
 
     def behave(trial):
         for number, size in enumerate(sizes):
             scores = [float(i % 5 > 0) for i in range(size)]
             if number == len(sizes) - 1:
                 scores = [0.0 if i < lost else score for i, score in enumerate(scores)]
+                scores[-1:] = [scores[-1] if last is None else last]
             if number != drop:
                 trial.record_examples("accuracy", scores, ids=list(range(size)), task=f"t{number}")
         if extra:
             trial.record_examples("accuracy", [1.0], ids=["x"], task=extra)
 
     return behave
+
+
+def test_rounding_of_one_score_changes_no_verdict_and_no_tier(run):
+    baseline = tasks_of(500, 500)
+    metrics = of_tasks("t0", "t1", margin=0.03)
+
+    exact, _ = run(Subject(baseline, tasks_of(500, 500, lost=16)), *metrics)
+    rounded, _ = run(Subject(baseline, tasks_of(500, 500, lost=16, last=1 + 1e-9)), *metrics)
+
+    assert rounded == exact
+    assert all(finding.metric.is_fraction for finding in rounded)
+
+
+def test_a_score_above_one_beside_shares_of_the_baseline_is_an_error_of_the_candidate(run):
+    findings, _ = run(Subject(tasks_of(500, 500), tasks_of(500, 500, last=1.5)), *of_tasks("t0", "t1"))
+
+    assert [finding.verdict for finding in findings] == [Verdict.ERROR, Verdict.PASS, Verdict.ERROR]
+    assert (findings[2].blame, findings[0].blame) == (Blame.CANDIDATE, Blame.CANDIDATE)
+    assert "item '499' of t1 is 1.5" in findings[2].reason
+    assert judge_gate(GateFacts(findings=findings)).exit_status == 1
+
+
+def test_all_tasks_of_a_marker_are_recorded_under_its_one_name():
+    assert Workload(id=WORKLOAD, execution=EVALUATED, metrics=of_tasks("t0", "t1")).recorded == ("accuracy",)
 
 
 def test_tasks_and_their_mean_are_judged_together(run):
@@ -542,6 +578,17 @@ def test_a_resumed_gate_scores_nothing_twice_and_reaches_the_same_verdict(run):
 
     assert resumed == whole
     assert len(rest.measured) == len(kept) - 4
+
+
+def test_an_earlier_trial_that_lacks_the_scores_of_items_is_measured_again(run):
+    kept: list[Any] = []
+    expected, _ = run(Subject(answers(40)), keep=kept.append)
+    rest = Subject(answers(40))
+
+    resumed, _ = run(rest, trials=[replace(kept[0], examples={}, values={"accuracy": 0.8}), *kept[1:]])
+
+    assert resumed == expected
+    assert len(rest.measured) == 1
 
 
 def test_time_that_runs_out_leaves_the_last_look(run):

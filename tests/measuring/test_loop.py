@@ -21,7 +21,7 @@ from mainstay.project.waivers import apply_waivers
 from mainstay.records.executions import ALONE, INTERLEAVED, ONCE, TRAINED
 from mainstay.records.findings import Blame, MeasuredWith, Method, Verdict, Waiver
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
-from mainstay.records.trials import CountedName, Outcome, Predictions, Side, Trial
+from mainstay.records.trials import CountedName, Examples, Outcome, Predictions, Side, Trial
 from mainstay.workers.interleaved import TimedResult
 from mainstay.workers.pairs import PairResult
 
@@ -871,11 +871,12 @@ def test_a_resumed_gate_measures_no_timed_pair_twice_and_agrees(run):
     assert len(rest.measured) == len(whole.measured) - len(kept) + 2
 
 
-def test_an_earlier_trial_that_lacks_a_gated_value_is_measured_again(run):
+@pytest.mark.parametrize("examples", [{}, {"top1_accuracy": Examples(ids=("a",), scores=(1.0,))}])
+def test_an_earlier_trial_that_lacks_a_gated_value_is_measured_again(run, examples):
     expected, measurement = run(Subject(accuracy(), accuracy(degradation=0.5)))
     kept = list(measurement._logs[WORKLOAD].trials.values())
     logs = logs_of(replace(measurement._logs[WORKLOAD].workload))
-    restore_trials(logs, [replace(kept[0], values={}), *kept[1:]])
+    restore_trials(logs, [replace(kept[0], values={}, examples=examples), *kept[1:]])
 
     findings, _ = run(Subject(accuracy(), accuracy(degradation=0.5)), logs=logs)
 

@@ -148,11 +148,11 @@ def counted_finding(name: str, baseline: float, candidate: float, *, detail: tup
         workload=STEP, name=name, kind=Kind.DETERMINISTIC, direction=Direction.LOWER, margin=0.05, resolution=1.0
     )
     degradation = metric.degradation(baseline, candidate)
-    moved = f"{baseline:.12g} became {candidate:.12g}, {change_text(metric, degradation)}"
+    moved = f"{baseline:,} became {candidate:,}, {change_text(metric, degradation)}"
     return Finding(
         metric=metric,
         verdict=Verdict.PASS if degradation <= metric.margin else Verdict.FAIL,
-        reason=f"{moved}: within the allowance of 5.0 %" if degradation else f"unchanged at {baseline:.12g}",
+        reason=f"{moved}: within the allowance of 5.0 %" if degradation else f"unchanged at {baseline:,}",
         method=Method.EQUALITY,
         num_pairs=1,
         estimate=degradation,

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from mainstay.project.configuration import Configuration
-from mainstay.records.findings import Blame, EarlierRuns, Interval, Verdict
+from mainstay.records.findings import Blame, EarlierRuns, Interval, Method, Verdict
 from mainstay.records.metrics import Kind, Scoring, Tier
+from mainstay.reports.circumstances import error_rate
 from mainstay.reports.counting import VERDICT_ORDER
 from mainstay.reports.forms import FORMS
 from mainstay.reports.headline import EXIT_MEANINGS
@@ -204,6 +205,17 @@ def test_a_gate_of_guards_alone_says_that_they_are_undecided(runs):
     assert view.sureness == "undecided: neither a degradation beyond the margin nor its absence was shown"
     assert view.exit_meaning == "no degradation beyond a margin was found, and what is undecided only warns"
     assert view.next_steps[0].action.endswith("was found, undecided metrics only warn")
+
+
+def test_a_metric_that_fails_without_blocking_is_named_and_nothing_denies_it(runs, failing):
+    advisory = replace(next(each for each in failing.findings if each.verdict is Verdict.FAIL), tier=Tier.ADVISORY)
+
+    view = view_run(replace(runs["passing"], findings=(*runs["passing"].findings[:2], advisory)))
+
+    label = next(row.label for row in view.findings if row.verdict is Verdict.FAIL)
+    assert view.sentence.endswith(f"; failed without blocking: {label}")
+    assert view.exit_meaning == "nothing that blocks degraded by more than its margin"
+    assert view.next_steps[0].action.endswith("what degraded beyond its margin does not block")
 
 
 def test_a_gate_that_judged_nothing_knows_no_size(runs):
@@ -539,6 +551,18 @@ def test_error_rate_states_what_the_levels_promise(failing):
     (promise,) = view_run(failing).error_rate
 
     assert "a clean change fails in at most 1 % of gates" in promise
+
+
+@pytest.mark.parametrize("looks", [(5, 8), ()], ids=["measured", "stored"])
+@pytest.mark.parametrize("tier", [Tier.GUARD, Tier.ADVISORY])
+def test_error_rate_leaves_out_items_that_do_not_block(failing, looks, tier):
+    finding = replace(failing.findings[0], method=Method.ITEMS, tier=tier)
+
+    said = error_rate(replace(failing.plan, looks=looks), [*failing.findings, finding])
+
+    assert said[-1] == "a guard or advisory metric may have degraded by more than its margin although the gate passes"
+    assert len(error_rate(failing.plan, [replace(finding, method=Method.EXACT)])) == 2
+    assert "statistics" in error_rate(failing.plan, [replace(finding, method=Method.EXACT)])[-1]
 
 
 def test_gate_without_statistics_spends_no_error(runs):

@@ -14,6 +14,7 @@ from mainstay.records.trials import Side
 from mainstay.revisions import workspace
 from mainstay.revisions.environments import Resolution, SubjectEnvironment
 from mainstay.revisions.workspace import copy_workloads, input_digests, worker_specs, writable_places
+from mainstay.workers.process import WorkerSpec
 
 UNREADABLE = Path("/proc/self/mem")
 
@@ -302,12 +303,37 @@ def test_sticks_differ_where_one_of_two_links_to_a_folder_is_broken(helped, tmp_
     assert workspace.sticks_differ({Side.BASELINE: helped, Side.CANDIDATE: other}, settings)
 
 
+def spec_of(folder):
+    """A worker of the measuring folder in a folder; its revision is installed beside it."""
+    return WorkerSpec(
+        side=Side.BASELINE,
+        python=sys.executable,
+        own=str(folder / "site"),
+        roots=(),
+        folder=str(folder / "measure"),
+        configuration="",
+        scratch="",
+        variables={},
+    )
+
+
+def test_files_of_the_workloads_include_the_helpers_that_are_not_installed(helped, tmp_path):
+    copy_workloads(helped, tmp_path / "measure", "bench")
+    (tmp_path / "site/tools/deep").mkdir(parents=True)
+    (tmp_path / "site/tools/deep/inner.py").touch()  # which workers import instead of the copy
+
+    found = workspace.workload_files(spec_of(tmp_path), ["bench"])
+
+    assert sorted(found) == ["bench/test_a.py", *HELPERS[:-1]]
+    assert found["tests/more.py"].read_text() == "import os\nSTART = 1\n"
+
+
 def test_files_of_the_workloads_are_those_behind_links_but_no_shared_inputs(tree, tmp_path):
     (tree / "shared.py").write_text("a = 1\n")
     (tree / "benchmarks" / "conftest.py").symlink_to("../shared.py")
     copy_workloads(tree, tmp_path / "measure", "benchmarks", ["benchmarks/data"])
 
-    found = workspace.workload_files(tmp_path / "measure", ["absent", "benchmarks"])
+    found = workspace.workload_files(spec_of(tmp_path), ["absent", "benchmarks"])
 
     assert sorted(found) == ["benchmarks/conftest.py", "benchmarks/test_model.py"]
     assert found["benchmarks/conftest.py"].read_text() == "a = 1\n"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from mainstay.commands.outcome import RunOutcome, finish
 from mainstay.evaluation.formats import read_scores, with_task
-from mainstay.evaluation.items import ItemsError, PairedTask, ScoredItem, Scores, pair_scores
+from mainstay.evaluation.items import ItemsError, PairedTask, ScoredItem, Scores, is_share, pair_scores
 from mainstay.gates.policy import Design, GateFacts, judge_gate
 from mainstay.gates.tasks import MACRO, TaskSamples, acknowledge_gains, judge_tasks
 from mainstay.measuring.items import (
@@ -216,8 +216,8 @@ def _samples(
     for name in names:
         tier = settings.tiers.get(name)
         if task := paired.get(name):
-            is_share = task.score_range == (0.0, 1.0)
-            metric = _metric(name, settings, is_share=is_share, direction=task.direction)
+            are_shares = task.score_range == (0.0, 1.0)
+            metric = _metric(name, settings, are_shares=are_shares, direction=task.direction)
             samples.append(paired_samples(task, metric, tier=tier))
         elif name in tasks[Side.BASELINE]:
             metric = _metric_of(name, sides[Side.BASELINE], settings, ranges)
@@ -228,10 +228,10 @@ def _samples(
     return samples, paired
 
 
-def _metric(name: str, settings: EvaluationSettings, *, is_share: bool, direction: Direction) -> Metric:
+def _metric(name: str, settings: EvaluationSettings, *, are_shares: bool, direction: Direction) -> Metric:
     """A task as a metric; a margin impossible for a share is refused."""
     margin = _margin(name, settings)
-    if is_share:
+    if are_shares:
         _refuse_points(name, margin)
     return Metric(
         workload=STORED,
@@ -239,7 +239,7 @@ def _metric(name: str, settings: EvaluationSettings, *, is_share: bool, directio
         kind=Kind.ACCURACY,
         direction=direction,
         margin=margin,
-        unit=FRACTION if is_share else PLAIN_NUMBER,
+        unit=FRACTION if are_shares else PLAIN_NUMBER,
     )
 
 
@@ -278,8 +278,8 @@ def _metric_of(
     """The metric of a task that only one side has."""
     low, high = ranges.get(name, (0.0, 1.0))
     values = [item.score for item in scores.items if item.task == name and item.score is not None]
-    is_share = (low, high) == (0.0, 1.0) and all(0 <= value <= 1 for value in values)
-    return _metric(name, settings, is_share=is_share, direction=scores.directions.get(name, Direction.HIGHER))
+    are_shares = (low, high) == (0.0, 1.0) and all(map(is_share, values))
+    return _metric(name, settings, are_shares=are_shares, direction=scores.directions.get(name, Direction.HIGHER))
 
 
 def _check_names(samples: Sequence[TaskSamples], options: JudgeOptions) -> None:

@@ -77,7 +77,7 @@ class Recorded:
                 return PairResult(request=request, trials=())
             if trial is None or trial.seed != request.seed:
                 raise self._damage(number, request, f"the {side} at seed {request.seed}")
-            if lacking := _lacking(trial, request.gated):
+            if lacking := _lacking(trial, request):
                 raise self._damage(number, request, f"the {side}: {lacking}")
             trials.append(trial)
         images = self._pieces[number].images.get(request.workload, {}) if request.wants_images else {}
@@ -99,9 +99,9 @@ class Recorded:
         return self._pieces[number].damage(f"lacks pair {request.pair} of {request.workload} on {where}")
 
 
-def _lacking(trial: Trial, gated: Sequence[str]) -> str:
+def _lacking(trial: Trial, request: PairRequest) -> str:
     """What a completed trial lacks of that which the gate requires of a worker; empty if nothing."""
-    if missing := trial.find_lacking(gated):
+    if missing := trial.find_lacking(request.gated, has_items=request.has_items):
         return f"{missing} was not recorded"
     if trial.predictions is not None:
         try:

@@ -115,7 +115,8 @@ def _try(session: Session, specs: Mapping[Side, WorkerSpec], workload: Workload)
         seed=0,
         pair=0,
         sides=(Side.CANDIDATE,),
-        gated=tuple(metric.name for metric in workload.metrics),
+        gated=workload.recorded,
+        has_items=workload.execution.has_items,
         limit_s=session.configuration.trial_seconds,
     )
     return run_pair(specs, request).trials[0]

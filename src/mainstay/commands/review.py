@@ -10,7 +10,6 @@ from __future__ import annotations
 import filecmp
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from mainstay.commands.harness import Harness
 from mainstay.commands.session import Session
@@ -101,11 +100,11 @@ def changes_of_judgement(
 
 
 def _changed_files(session: Session, harness: Harness) -> Iterator[changes.ChangedFile]:
-    """Workload files that differ as they lie in the measuring folders, where each link is replaced by what it leads to."""
+    """Workload files and their helpers that differ as they lie in the measuring folders, where links are followed."""
     if len(harness.specs) == 1:  # these are equal, and only the baseline's were copied
         return
     folders = {configuration.workloads for configuration in session.settings.judging.values()}
-    files = [workload_files(Path(harness.specs[side][side].folder), sorted(folders)) for side in Side]
+    files = [workload_files(harness.specs[side][side], sorted(folders)) for side in Side]
     for name in sorted(files[0].keys() | files[1].keys()):
         before, after = (found.get(name) for found in files)
         if before is None or after is None or not filecmp.cmp(before, after, shallow=False):

@@ -2,6 +2,7 @@
 
 - :class:`ScoredItem`, :class:`Scores`: the results of one side's evaluation.
 - :class:`PairedTask`, :func:`pair_scores`: the same items of both sides, repeats averaged, missing scores counted.
+- :func:`is_share`: whether a score lies between 0 and 1.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstay.records.formatting import first_few
-from mainstay.records.metrics import Direction
+from mainstay.records.metrics import SHARE_ROUNDING, Direction
 from mainstay.records.trials import Side
 
 
@@ -168,8 +169,9 @@ def pair_scores(
     Args:
         baseline: Scores of the baseline.
         candidate: Scores of the candidate.
-        ranges: Declared smallest and largest score, by task. The default is 0 and 1 if all scores lie between them, and
-            otherwise the observed range.
+        ranges: Declared smallest and largest score, by task. The default is 0 and 1 if all scores of the baseline are
+            shares, as :func:`is_share` tells; those of the candidate must then be shares, too. Otherwise it is the
+            observed range.
         unbounded: Tasks whose scores are no shares, so that only a declared range bounds them.
         prompt_changed: Whether different prompts for the same items are intended.
         on_refused: Called with each task whose items differ between the sides, which is then left out; without it, the
@@ -179,7 +181,8 @@ def pair_scores(
         Tasks that both sides have, in the baseline's order.
 
     Raises:
-        ItemsError: If an item occurs twice, if items, repeats, prompts or scorers differ, or if a side has no items.
+        ItemsError: If an item occurs twice, if items, repeats, prompts or scorers differ, if a side has no items, or if
+            the baseline's scores are shares and one of the candidate's is not.
     """
     sides = {Side.BASELINE: _by_task(baseline, Side.BASELINE), Side.CANDIDATE: _by_task(candidate, Side.CANDIDATE)}
     paired = []
@@ -257,9 +260,13 @@ def _pair(
         _require_same_prompts(name, baseline, candidate)
     by_item = {side: [list(items[id_].values()) for id_ in baseline] for side, items in sides.items()}
     everything = {side: list(chain.from_iterable(items)) for side, items in by_item.items()}
-    known = [item.score for items in everything.values() for item in items if item.score is not None]
-    share = _share_range(known) if may_be_share else None
-    low, high = declared or share or (min(known, default=0.0), max(known, default=1.0))
+    told = {side: [item.score for item in items if item.score is not None] for side, items in everything.items()}
+    known = list(chain.from_iterable(told.values()))
+    # the candidate's scores must not choose the tests by which it is judged
+    are_shares = declared is None and may_be_share and all(map(is_share, told[Side.BASELINE] or told[Side.CANDIDATE]))
+    if are_shares:
+        _require_shares(name, everything[Side.CANDIDATE])
+    low, high = declared or ((0.0, 1.0) if are_shares else (min(known, default=0.0), max(known, default=1.0)))
     worst, best = (low, high) if direction is Direction.HIGHER else (high, low)
     missing = {side: [item for item in items if item.score is None] for side, items in everything.items()}
     labels = [next(iter(repeats.values())).cluster for repeats in baseline.values()]
@@ -275,8 +282,8 @@ def _pair(
         repeats=max(map(len, baseline.values())),
         is_identical=_is_identical(baseline, candidate),
         score_range=(low, high),
-        is_bounded=(declared or share) is not None,
-        num_outside=sum(not low <= score <= high for score in known),
+        is_bounded=declared is not None or are_shares,
+        num_outside=sum(not low <= score <= high for score in known) if declared else 0,
         causes={side: Counter(item.error or "not scored" for item in items) for side, items in missing.items()},
     )
 
@@ -315,9 +322,26 @@ def _require_same_prompts(name: str, baseline: Repeats, candidate: Repeats) -> N
                 raise ItemsError(f"item {id_!r}{_of(name)} has another prompt or input in the candidate", task=name)
 
 
-def _share_range(values: list[float]) -> tuple[float, float] | None:
-    """0 and 1 if all scores lie between them."""
-    return (0.0, 1.0) if all(0 <= value <= 1 for value in values) else None
+def is_share(score: float) -> bool:
+    """Whether a score lies between 0 and 1, but for rounding.
+
+    Example:
+        >>> is_share(1.0000001), is_share(1.1)
+        (True, False)
+    """
+    return -SHARE_ROUNDING <= score <= 1 + SHARE_ROUNDING
+
+
+def _require_shares(name: str, candidate: list[ScoredItem]) -> None:
+    """Refuse a score of the candidate that cannot be a share, as those of the baseline are."""
+    for item in candidate:
+        if item.score is not None and not is_share(item.score):
+            raise ItemsError(
+                f"the candidate's score of item {item.id!r}{_of(name)} is {item.score:.8g}, and the scores of the baseline "
+                "are shares between 0 and 1: if they are none, declare their range",
+                task=name,
+                side=Side.CANDIDATE,
+            )
 
 
 def _means(items: list[list[ScoredItem]], missing: float, low: float, high: float) -> NDArray[np.float64]:

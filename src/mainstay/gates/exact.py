@@ -18,6 +18,11 @@ from mainstay.records.formatting import degradation_text, first_few
 from mainstay.records.metrics import Metric
 from mainstay.stats.paired import moments
 
+_FIRST_INEXACT = 2**53
+"""The first whole number that may stand for the next one, since values are kept as floats."""
+
+_LARGEST_WRITTEN_OUT = 1e18
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Digests:
@@ -136,7 +141,8 @@ def judge_deterministic(
     if fault:
         return fault_finding(values, fault)
     if repeated_baseline != baseline_value:
-        reason = f"not deterministic: the baseline gave {baseline_value:.12g} and then {repeated_baseline:.12g}"
+        first, second = _told_apart(baseline_value, repeated_baseline)
+        reason = f"not deterministic: the baseline gave {first} and then {second}"
         return Finding(metric=metric, verdict=Verdict.ERROR, reason=reason, blame=Blame.BASELINE)
     degradation = metric.degradation(baseline_value, candidate_value)
     return Finding(
@@ -246,12 +252,26 @@ def _insensitive_side(digests: Digests) -> Blame:
 
 def _equality_reason(metric: Metric, baseline: float, candidate: float, degradation: float) -> str:
     """Describe the change of a count, in one sentence."""
+    before, after = _told_apart(baseline, candidate)
     if candidate == baseline:
-        return f"unchanged at {baseline:.12g}"
+        return f"unchanged at {before}{', as far as 15 digits tell' if abs(baseline) >= _FIRST_INEXACT else ''}"
     allowance = f"the allowance of {degradation_text(metric, metric.margin)}"
     worse_or_better = "worse" if degradation > 0 else "better"  # however small: it is no estimate
     if not baseline:
-        return f"{baseline:.12g} became {candidate:.12g}, {worse_or_better}: no allowance is a share of nothing"
+        return f"{before} became {after}, {worse_or_better}: no allowance is a share of nothing"
     change = f"{degradation_text(metric, abs(degradation))} {worse_or_better}"
-    moved = f"{baseline:.12g} became {candidate:.12g}, {change}"
+    moved = f"{before} became {after}, {change}"
     return f"{moved}: {'more than' if degradation > metric.margin else 'within'} {allowance}"
+
+
+def _told_apart(first: float, second: float) -> tuple[str, str]:
+    """Two counts: whole ones in full, others with as many digits as show that they differ."""
+    texts = [(_count_text(first, digits), _count_text(second, digits)) for digits in range(12, 18)]
+    return next((pair for pair in texts if pair[0] != pair[1]), texts[0])
+
+
+def _count_text(value: float, digits: int) -> str:
+    """A count, in full if it is whole."""
+    if float(value).is_integer() and abs(value) < _LARGEST_WRITTEN_OUT:
+        return f"{int(value):,}"
+    return f"{value:.{digits}g}"

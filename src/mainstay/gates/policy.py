@@ -211,16 +211,26 @@ def judge_gate(facts: GateFacts) -> GateJudgement:
 def _reason(rule: GateRule, facts: GateFacts) -> str:
     """The condition in words, with the metrics that meet it."""
     if rule.verdict is Verdict.PASS:
-        return f"{rule.when}: {_passed(facts)}" if facts.findings else rule.when
+        return _reason_of_pass(rule, facts)
     culprits = list(filter(rule.concerns, facts.findings))
     counted = f", {len(culprits)} of {len(facts.findings)} metrics" if rule.status == 0 else ""
     return f"{rule.when}{counted}: {_names(culprits)}" if culprits else rule.when
 
 
-def _passed(facts: GateFacts) -> str:
-    """Number of passed metrics, with the names of those waived and the number of undecided ones."""
+def _reason_of_pass(rule: GateRule, facts: GateFacts) -> str:
+    """The condition of a pass, limited to what blocks and is not waived, with the counts of metrics."""
+    waived = [finding for finding in facts.findings if finding.verdict is Verdict.WAIVED]
+    advisory = [
+        finding for finding in facts.findings if finding.verdict is Verdict.FAIL
+    ]  # one that blocks precludes a pass
+    told = "no metric that blocks degraded by more than its margin" if advisory else rule.when
+    told += " except what is waived" if waived else ""
+    return f"{told}: {_passed(facts, waived, advisory)}" if facts.findings else told
+
+
+def _passed(facts: GateFacts, waived: Sequence[Finding], advisory: Sequence[Finding]) -> str:
+    """Number of passed metrics, with the names of those that degraded and the number of undecided ones."""
     findings = facts.findings
-    waived = [finding for finding in findings if finding.verdict is Verdict.WAIVED]
     num_passed = sum(finding.verdict is Verdict.PASS for finding in findings)
     undecided = sum(finding.verdict is Verdict.INCONCLUSIVE for finding in findings)
     num_new = sum(finding.verdict is Verdict.NEW for finding in findings)
@@ -229,6 +239,7 @@ def _passed(facts: GateFacts) -> str:
             return f"the baseline gates nothing, all {num_new} are new and judged from the next change on"
         return f"none of {num_new} was judged, all are new"
     told = f"{num_passed} of {len(findings)} passed" + (f", waived: {_names(waived)}" if waived else "")
+    told += f", failed without blocking: {_names(advisory)}" if advisory else ""
     return told + (f", {undecided} that do not block are undecided" if undecided else "")
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 from mainstay.gates.accuracy import is_implausible
 from mainstay.records.findings import Blame, Finding, Verdict
-from mainstay.records.metrics import Metric
+from mainstay.records.metrics import SHARE_ROUNDING, Metric
 from mainstay.records.scales import PLAIN_NUMBER
 from mainstay.records.trials import Side
 
-MOST_OF_A_FRACTION = 1 + 1e-6
+MOST_OF_A_FRACTION = 1 + SHARE_ROUNDING
 """Largest value of a fraction: one, plus rounding in single precision."""
 
 

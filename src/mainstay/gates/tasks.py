@@ -35,6 +35,7 @@ from mainstay.gates.policy import Design
 from mainstay.records.findings import Blame, Finding, Interval, ItemCounts, Method, Verdict
 from mainstay.records.formatting import change_text, degradation_text, worded_interval
 from mainstay.records.metrics import FRACTION, STORED, Direction, Kind, Metric, Tier
+from mainstay.records.scales import PLAIN_NUMBER
 from mainstay.stats.items import HONEST_POWER
 from mainstay.stats.multiplicity import holm_rejections
 from mainstay.stats.sequential import sequential_p_values
@@ -339,6 +340,8 @@ def _mean_case(metric: Metric, tasks: Sequence[TaskSamples], tier: Tier, design:
     if len(items) < len(tasks):
         return None
     flips = [task.baseline_flips for task in tasks if task.baseline_flips is not None]
+    if not (metric.unit or all(task.metric.is_fraction for task in tasks)):
+        metric = replace(metric, unit=PLAIN_NUMBER)
     return _Case(
         samples=TaskSamples(
             metric=metric,

@@ -91,7 +91,7 @@ class ChangedFile(NamedTuple):
 
 
 def file_changes(files: Sequence[ChangedFile]) -> list[Change]:
-    r"""Changed files of the workload folder, with the first lines of each diff.
+    r"""Changed files of the workloads and their helpers, with the first lines of each diff.
 
     Args:
         files: The files that differ.

@@ -83,11 +83,6 @@ class EvaluationLog(WorkloadLog):
         num_items = max((each.chosen_of for each in first), default=0)
         return (0.0, min(shares[0], MOST_REPEATED / num_items)) if num_items else ALL_ITEMS
 
-    @property
-    def gated(self) -> tuple[str, ...]:
-        """Names of the scores that its trials must record."""
-        return tuple(dict.fromkeys(scoring.score for _, scoring in self._scored_metrics()))
-
     def _settle_faults(self, looks: Sequence[int]) -> None:
         """Fix nothing: items that cannot be judged are told with the evidence of their look."""
 

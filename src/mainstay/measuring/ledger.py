@@ -154,8 +154,8 @@ class WorkloadLog:
 
     @property
     def gated(self) -> tuple[str, ...]:
-        """Names of the values that its trials must record."""
-        return tuple(metric.name for metric in self.workload.metrics)
+        """Names of the values that its trials must record, or of the scores if it scores items."""
+        return self.workload.recorded
 
     def block(self, pair: int, repetition: int) -> tuple[float, float]:
         """Shares of the items between which those of a trial lie: all, unless it is an evaluation.
@@ -578,7 +578,7 @@ def _difference(baseline: Trial, candidate: Trial) -> str:
 def restore_trials(logs: Sequence[WorkloadLog], trials: Sequence[Trial]) -> None:
     """Add earlier trials to the logs; timed pairs only if complete, since their two sides must have taken turns.
 
-    A completed trial that lacks a value that is gated now is left out, so it is measured again.
+    A completed trial that lacks what is gated now is left out, so it is measured again.
 
     Args:
         logs: One for each workload.
@@ -587,7 +587,7 @@ def restore_trials(logs: Sequence[WorkloadLog], trials: Sequence[Trial]) -> None
     by_workload = {log.workload.id: log for log in logs}
     for trial in trials:
         log = by_workload.get(trial.workload)
-        if log is not None and not trial.find_lacking(log.gated):
+        if log is not None and not trial.find_lacking(log.gated, has_items=log.workload.execution.has_items):
             log.add(trial)
     for log in logs:
         if log.workload.execution.is_interleaved:

@@ -490,6 +490,7 @@ class Measurement:
             sides=sides,
             repetition=repetition,
             gated=log.gated,
+            has_items=log.workload.execution.has_items,
             block=log.block(pair, repetition),
             wants_images=log.workload.execution.has_digests and pair == 0 and not repetition,
             may_overlap=log.workload.execution.may_overlap,

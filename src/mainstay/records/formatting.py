@@ -193,7 +193,7 @@ def value_text(metric: Metric, value: float | None) -> str:
     """
     if value is None or not math.isfinite(value):
         return UNKNOWN
-    if metric.scale.is_exact and float(value).is_integer() and not metric.unit and abs(value) < 1e15:
+    if metric.scale.is_exact and float(value).is_integer() and not metric.unit and abs(value) < 1e18:
         return f"{int(value):,}"
     quantity = _quantity(metric)
     if quantity == "seconds":

@@ -12,6 +12,9 @@ from mainstay.records.scales import LARGEST_DEGRADATION, Difference, Equality, L
 FRACTION = "fraction"
 """The unit of a share between 0 and 1, shown in percent."""
 
+SHARE_ROUNDING = 1e-6
+"""How far a share may lie outside 0 to 1 by rounding in single precision."""
+
 STORED = "evaluation"
 """Name used instead of a workload for the metrics of stored results."""
 
@@ -202,3 +205,9 @@ class Workload:
     execution: Execution
     metrics: tuple[Metric, ...]
     looks: tuple[float, ...] = ()
+
+    @property
+    def recorded(self) -> tuple[str, ...]:
+        """Names of the values that each of its trials must record, or of the scores if it scores items."""
+        names = (metric.scoring.score if metric.scoring else metric.name for metric in self.metrics)
+        return tuple(dict.fromkeys(names))

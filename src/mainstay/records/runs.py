@@ -240,7 +240,7 @@ class ChangeKind(StrEnum):
     """Part of what a change is judged by, in which it differs from the baseline."""
 
     WORKLOAD = "workload"
-    """A file of the workload folder."""
+    """A file of the workload folder, or a helper that one of them imports."""
     CONFTEST = "conftest"
     """A ``conftest.py`` of the workload folder."""
     PYTEST = "pytest"

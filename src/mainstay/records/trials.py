@@ -177,12 +177,14 @@ class Trial:
     reused_from: str = ""
     files_of: Side = Side.BASELINE
 
-    def find_lacking(self, gated: Iterable[str]) -> str:
-        """The first gated value that a completed trial did not record; empty if there is none.
+    def find_lacking(self, gated: Iterable[str], *, has_items: bool) -> str:
+        """The first gated value, or score of items, that a completed trial did not record; empty if there is none.
 
         Args:
             gated: Names of metrics, or of scores of items.
+            has_items: Whether the workload scores items.
         """
         if self.outcome is not Outcome.COMPLETED:
             return ""
-        return next((name for name in gated if name not in self.values and name not in self.examples), "")
+        recorded = self.examples if has_items else self.values
+        return next((name for name in gated if name not in recorded), "")

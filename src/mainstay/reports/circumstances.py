@@ -109,24 +109,31 @@ def error_rate(plan: Plan, findings: Sequence[Finding]) -> tuple[str, ...]:
         f"at most {percent(plan.margin_level)}, one degraded by twice its margin in at most {percent(plan.alpha)}"
     )
     if any(finding.tier is Tier.GUARD and finding.method is Method.SEQUENTIAL for finding in findings):
-        return (promise, "a member of a group that only warns may have degraded by more than its margin")
+        return (
+            promise,
+            "a member of a group that only warns may have degraded by more than its margin",
+            *_exempt(findings),
+        )
     if findings and all(f.method in PROOFS for f in findings):
         return (promise, "nothing here was judged by statistics: proofs, digests and counts use no share of it")
-    return (promise,)
+    return (promise, *_exempt(findings))
 
 
 def _error_rate_of_items(plan: Plan, findings: Sequence[Finding]) -> tuple[str, ...]:
-    """The guarantees for stored results; a guard guarantees less."""
+    """The guarantees for stored results."""
     promise = (
         f"on items like these a clean change fails in at most {percent(plan.alpha)}; a metric degraded by its margin "
         f"passes in at most {percent(plan.margin_level)}, one degraded by twice its margin in at most {percent(plan.alpha)}"
     )
-    if any(finding.tier is not Tier.BLOCKING for finding in findings):
-        return (
-            promise,
-            "a guard or advisory metric may have degraded by more than its margin although the gate passes",
-        )
-    return (promise,)
+    return (promise, *_exempt(findings))
+
+
+def _exempt(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """What the guarantees leave out, if some metrics of items do not block."""
+    judged = [finding for finding in findings if finding.method not in {Method.SEQUENTIAL, *PROOFS}]
+    if all(finding.tier is Tier.BLOCKING for finding in judged):
+        return ()
+    return ("a guard or advisory metric may have degraded by more than its margin although the gate passes",)
 
 
 def assumptions(findings: Sequence[Finding]) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ _FAULTS = {
     Verdict.MISSING: "a metric is missing",
     Verdict.ERROR: "the candidate is broken",
 }
+_WITH_ADVISORY_FAILS = "nothing that blocks degraded by more than its margin"
 _UNDECIDED = "undecided: neither a degradation beyond the margin nor its absence was shown"
 _NOTHING_JUDGED = "nothing was judged, so nothing is known about the change"
 
@@ -64,10 +65,11 @@ def exit_meaning(run: Run) -> str:
 def _meaning_of_pass(findings: Sequence[Finding]) -> str:
     """What a pass means, given its findings."""
     verdicts = {finding.verdict for finding in findings}
+    meaning = _WITH_ADVISORY_FAILS if Verdict.FAIL in verdicts else EXIT_MEANINGS[0]
     if Verdict.WAIVED in verdicts:
-        return f"{EXIT_MEANINGS[0]} except what is waived"
-    if Verdict.PASS in verdicts:
-        return EXIT_MEANINGS[0]
+        return f"{meaning} except what is waived"
+    if verdicts & {Verdict.PASS, Verdict.FAIL}:
+        return meaning
     if any(finding.only_warns for finding in findings):
         return "no degradation beyond a margin was found, and what is undecided only warns"
     return "nothing was judged that could block"
@@ -175,7 +177,9 @@ def _last_line(row: FindingRow) -> str:
 def _of_pass(rows: Sequence[FindingRow]) -> str:
     """The metrics that did not change, or the one whose interval reaches nearest to its margin; empty if none passed."""
     waived = [row.label for row in rows if row.verdict is Verdict.WAIVED]
+    advisory = [row.label for row in rows if row.verdict is Verdict.FAIL]
     told = f"; waived: {first_few(waived)}" if waived else ""
+    told += f"; failed without blocking: {first_few(advisory)}" if advisory else ""
     passed = [row for row in rows if row.verdict is Verdict.PASS]
     if not passed:
         return ""

@@ -62,9 +62,14 @@ def next_steps(run: Run, rows: Sequence[FindingRow]) -> tuple[Step, ...]:
         )
     if run.exit_status == 0:
         found = "no degradation beyond the margins was found"
-        if any(row.verdict is Verdict.WAIVED for row in rows):
+        verdicts = {row.verdict for row in rows}
+        if Verdict.FAIL in verdicts:
+            found = (
+                f"what degraded beyond its margin {'is waived or ' if Verdict.WAIVED in verdicts else ''}does not block"
+            )
+        elif Verdict.WAIVED in verdicts:
             found = "the degradations beyond the margins are waived, see below"
-        elif not any(row.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE) for row in rows):
+        elif verdicts.isdisjoint({Verdict.PASS, Verdict.INCONCLUSIVE}):
             found = "nothing was judged that could block"
         if any(row.only_warns for row in rows):
             found += ", undecided metrics only warn"

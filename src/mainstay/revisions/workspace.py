@@ -19,7 +19,7 @@ import threading
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -313,15 +313,21 @@ def _copied_files(folder: Path) -> dict[str, tuple[int, str]]:
     return found
 
 
-def workload_files(folder: Path, workloads: Iterable[str]) -> dict[str, Path]:
-    """Files of the workloads in a measuring folder, by their path in it, without shared inputs: the only links there.
+def workload_files(spec: WorkerSpec, workloads: Iterable[str]) -> dict[str, Path]:
+    """Files of the workloads in a measuring folder, and of the project that these import, by their path in it.
+
+    Shared inputs, the only links there, are left out. So are modules that the revision installs, which workers import
+    instead of their copies.
 
     Args:
-        folder: The measuring folder.
+        spec: Specification of a worker that uses the folder.
         workloads: Paths of the workload folders, relative to it.
     """
-    inside = (path for name in workloads for path in (folder / name).rglob("*"))
-    return {path.relative_to(folder).as_posix(): path for path in inside if path.is_file() and not path.is_symlink()}
+    folder, folders = Path(spec.folder), tuple(workloads)
+    inside = (path for name in folders for path in (folder / name).rglob("*"))
+    helpers = (path for name in folders for path in helper_files(folder, name) if not Path(spec.own, path).exists())
+    found = (path for path in chain(inside, map(folder.joinpath, helpers)) if path.is_file() and not path.is_symlink())
+    return {path.relative_to(folder).as_posix(): path for path in found}
 
 
 def _refuse_harmful_links(tree: Path, workloads: str, left_out: Iterable[Path]) -> None:

@@ -34,6 +34,7 @@ class PairRequest:
         sides: The sides to run, in the order drawn for this pair.
         repetition: 1 if the trial repeats a baseline trial to check that it is deterministic.
         gated: Names of the metrics that must be recorded, with finite values, or of scores of items.
+        has_items: Whether they are names of scores of items.
         block: Shares of the items of an evaluation between which those to be scored lie.
         wants_images: Whether images of flipped examples are wanted.
         may_overlap: Whether the trials of both sides may run at the same time.
@@ -50,6 +51,7 @@ class PairRequest:
     sides: tuple[Side, ...]
     repetition: int = 0
     gated: tuple[str, ...] = ()
+    has_items: bool = False
     block: tuple[float, float] = WHOLE
     wants_images: bool = False
     may_overlap: bool = False
@@ -218,6 +220,7 @@ class _WholeRun:
             pair=request.pair,
             repetition=request.repetition,
             gated=request.gated,
+            has_items=request.has_items,
         )
         return session.trial(form, load=load.of_others())
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -53,6 +53,7 @@ class TrialForm:
         pair: Number of its pair.
         repetition: 1 for the repetition of a baseline.
         gated: Names of the metrics that must be recorded, with finite values, or of scores of items.
+        has_items: Whether they are names of scores of items.
     """
 
     spec: WorkerSpec
@@ -61,6 +62,7 @@ class TrialForm:
     pair: int
     repetition: int = 0
     gated: tuple[str, ...] = ()
+    has_items: bool = False
 
     def failed(self, outcome: Outcome, cause: str, lines: Sequence[str] = ()) -> Trial:
         """A trial that did not complete.
@@ -88,15 +90,18 @@ class TrialForm:
         if outcome not in NO_FAILURE:
             lines = (*last_lines, *content["detail"][-NUM_LAST_LINES:])
             return self.failed(outcome, content["cause"], lines)
-        examples = content.get("examples", {})
-        wrong = unusable_value([name for name in self.gated if name not in examples], content.get("values", {}))
+        values, examples = content.get("values", {}), content.get("examples", {})
+        if self.has_items:
+            wrong = unscored(self.gated, examples, values)
+        else:
+            wrong = unusable_value(self.gated, values, examples)
         if wrong and outcome is Outcome.COMPLETED:
             return self.failed(Outcome.FAILED, wrong, last_lines)
         predictions = content.get("predictions")
         return replace(
             self._trial(outcome),
             cause=content["cause"],
-            values={name: float(value) for name, value in content.get("values", {}).items()},
+            values={name: float(value) for name, value in values.items()},
             series={name: tuple(map(float, values)) for name, values in content.get("series", {}).items()},
             context=content.get("context", {}),
             digest=content.get("digest", ""),
@@ -320,12 +325,13 @@ def _examples(columns: Mapping[str, Any]) -> Examples:
     return Examples(**kept)
 
 
-def unusable_value(gated: Sequence[str], values: Mapping[str, Any]) -> str:
-    """Why a finished trial cannot be judged; empty if it can.
+def unusable_value(gated: Sequence[str], values: Mapping[str, Any], examples: Collection[str] = ()) -> str:
+    """Why a finished trial cannot be judged by its values; empty if it can.
 
     Args:
         gated: Names that must have been recorded.
         values: Recorded values, by name.
+        examples: Names under which scores of items were recorded.
 
     Example:
         >>> unusable_value(["top1_accuracy"], {"top1_accuracy": "nan"})
@@ -333,7 +339,27 @@ def unusable_value(gated: Sequence[str], values: Mapping[str, Any]) -> str:
     """
     for name in gated:
         if name not in values:
-            return f"the gated metric {name!r} was not recorded"
+            instead = " as one number: call record, since record_examples is for the marker evaluation"
+            return f"the gated metric {name!r} was not recorded{instead if name in examples else ''}"
         if not math.isfinite(float(values[name])):
             return f"{name} is {values[name]}"
+    return ""
+
+
+def unscored(gated: Sequence[str], examples: Collection[str], values: Collection[str]) -> str:
+    """Why a finished trial cannot be judged by its scores of items; empty if it can.
+
+    Args:
+        gated: Names of scores that must have been recorded.
+        examples: Names under which scores of items were recorded.
+        values: Names under which values were recorded.
+
+    Example:
+        >>> unscored(["accuracy"], [], [])
+        "the gated metric 'accuracy' was not recorded"
+    """
+    for name in gated:
+        if name not in examples:
+            instead = " item by item: call record_examples, since the marker evaluation needs the score of each item"
+            return f"the gated metric {name!r} was not recorded{instead if name in values else ''}"
     return ""
