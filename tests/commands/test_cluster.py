@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -117,6 +118,10 @@ def test_trials_of_a_host_that_was_tampered_with_are_told_and_not_kept():
     assert [trial.pair for trial in kept] == [0]
 
 
+def interrupt():
+    raise KeyboardInterrupt
+
+
 def test_changes_that_a_host_found_are_known_after_an_interruption(monkeypatch):
     def measure(digest, request, known, *, together):
         return replace(result_of(request, "far"), tampering=("the workloads (a.py)",))
@@ -125,10 +130,10 @@ def test_changes_that_a_host_found_are_known_after_an_interruption(monkeypatch):
         monkeypatch.setattr(clusters, name, lambda *_: None)
     monkeypatch.setattr(host, "Parcel", lambda **_: SimpleNamespace(digest="d"))
     monkeypatch.setattr(host, "measure", measure)
-    session = SimpleNamespace(
+    session: Any = SimpleNamespace(
         configuration=Configuration(), observer=SilentObserver(), repository=None, start=SimpleNamespace(revisions={})
     )
-    harness = SimpleNamespace(resolutions={})
+    harness: Any = SimpleNamespace(resolutions={})
     with ThreadPoolExecutor(1) as far_away, ThreadPoolExecutor(1) as local:
         client = SimpleNamespace(
             get_executor=lambda *, pure: far_away,
@@ -138,7 +143,7 @@ def test_changes_that_a_host_found_are_known_after_an_interruption(monkeypatch):
         cluster = Cluster(client=client, address="", num_threads={"worker": 1})
         with suppress(KeyboardInterrupt), deployed(cluster, session, harness, local, lambda _: None) as site:
             site.executor.submit(near, request_of(0), ()).result(timeout=60)
-            raise KeyboardInterrupt
+            interrupt()
 
     assert cluster.tampering == ["the workloads (a.py)"]
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import date
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ from mainstay.records.findings import Waiver
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
 from mainstay.records.selections import EVERYTHING
 from mainstay.records.trials import Side
+from mainstay.revisions.workspace import Prepared
 from mainstay.workers.collecting import Collection, Problem
 
 TOP1 = Metric(
@@ -63,9 +65,13 @@ def collect(monkeypatch):
     def collect(session, found):
         monkeypatch.setattr(collecting, "collect_workloads", lambda *_, **__: found)
         specs = {side: SimpleNamespace(side=side, files_of=Side.BASELINE) for side in Side}
-        return collect_agenda(
-            session, SimpleNamespace(specs={Side.BASELINE: specs}, launchers={}, startup={side: {} for side in Side})
+        harness: Any = SimpleNamespace(
+            specs={Side.BASELINE: specs},
+            launchers={},
+            startup={side: {} for side in Side},
+            prepared=Prepared({}, ""),
         )
+        return collect_agenda(session, harness)
 
     return collect
 
@@ -119,7 +125,7 @@ def test_a_waiver_of_nothing_in_a_collected_file_is_refused_unless_it_was_review
 
 @INCOMPLETE
 def test_a_gain_is_acknowledged_of_what_may_not_have_been_collected(session, collect, incomplete):
-    basis = SimpleNamespace(agenda=collect(session(), incomplete))
+    basis: Any = SimpleNamespace(agenda=collect(session(), incomplete))
 
     Basis.require_known(basis, [ON_GPU, TOP1.id])
 

@@ -72,10 +72,14 @@ def test_what_was_changed_before_an_attempt_ended_is_known_to_all_later_attempts
     ]
 
 
+def interrupt():
+    raise KeyboardInterrupt
+
+
 def test_an_interrupted_attempt_that_changed_nothing_keeps_its_trials(session, harness):
     with suppress(KeyboardInterrupt), checked(session, harness()):
         session.folder.journal.append_trial(TRIAL)
-        raise KeyboardInterrupt
+        interrupt()
     with checked(session, harness()) as check:
         kept = session.folder.journal.trials()
 
@@ -112,6 +116,6 @@ def test_changes_on_other_machines_that_came_before_an_interruption_are_journall
     elsewhere = []
     with suppress(KeyboardInterrupt), checked(session, harness(), elsewhere=elsewhere):
         elsewhere.append("the workloads (a.py)")
-        raise KeyboardInterrupt
+        interrupt()
 
     assert session.folder.journal.tampering() == ("the workloads (a.py)",)
