@@ -18,7 +18,7 @@ from mainstay.project.configuration import Configuration
 from mainstay.records.executions import INTERLEAVED
 from mainstay.records.runs import Environment
 from mainstay.records.trials import Side
-from mainstay.revisions.environments import SubjectEnvironment
+from mainstay.revisions.environments import Resolution, SubjectEnvironment
 from mainstay.revisions.workspace import Prepared, Seals
 from mainstay.workers.collecting import Collection
 from mainstay.workers.fork_server import fork_servers
@@ -91,6 +91,7 @@ def decide(place):
             scratch=place,
             preload_note="",
             seals=Seals([]),
+            resolutions={side: Resolution(side=side, pins=()) for side in Side},
         )
         session: Any = SimpleNamespace(
             observer=SilentObserver(),

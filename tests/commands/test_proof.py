@@ -18,7 +18,7 @@ from mainstay.records.executions import TRAINED
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
 from mainstay.records.runs import Environment
 from mainstay.records.trials import Side
-from mainstay.revisions.environments import SubjectEnvironment
+from mainstay.revisions.environments import Resolution, SubjectEnvironment
 from mainstay.revisions.workspace import Prepared, Seals
 from mainstay.store.journal import Journal
 from mainstay.workers.collecting import Collection, Problem
@@ -71,6 +71,7 @@ def harness(tmp_path):
         scratch=tmp_path,
         preload_note="",
         seals=Seals([]),
+        resolutions={side: Resolution(side=side, pins=(), group=("pytest",)) for side in Side},
     )
 
 
@@ -111,6 +112,30 @@ def test_settings_that_do_not_read_may_have_said_so_too(harness):
     proof = prove_unchanged(replace(SETTINGS, misread="not a TOML file"), harness, AGENDA)
 
     assert (proof.holds, "settings cannot be read" in proof.note) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("group", "obstacle"),
+    [
+        pytest.param(("pytest", "click"), "names other packages", id="another-package"),
+        pytest.param(("pytest<9",), "names a dependency otherwise", id="a-dependency"),
+    ],
+)
+def test_a_group_that_takes_from_the_workloads_or_names_a_dependency_otherwise_is_an_obstacle(harness, group, obstacle):
+    before, after = harness.resolutions.values()
+    resolutions = {Side.BASELINE: replace(before, needed=("pytest",)), Side.CANDIDATE: replace(after, group=group)}
+
+    proof = prove_unchanged(SETTINGS, replace(harness, resolutions=resolutions), AGENDA)
+
+    assert not proof.holds
+    assert proof.note.endswith(f"measured nevertheless, since the group 'benchmarks' {obstacle}")
+
+
+def test_another_version_of_a_measuring_package_is_no_obstacle(harness):
+    before, after = harness.resolutions.values()
+    other = {Side.BASELINE: before, Side.CANDIDATE: replace(after, group=("pytest<9",))}
+
+    assert prove_unchanged(SETTINGS, replace(harness, resolutions=other), AGENDA) == Proof(True)
 
 
 def test_other_dependencies_are_an_obstacle(harness):

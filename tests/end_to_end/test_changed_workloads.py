@@ -287,6 +287,49 @@ def test_a_file_that_skips_itself_in_both_revisions_is_named(guarded):
     assert any(f"a waiver of {TOP1} cannot be checked" in note for note in result.run["notes"])
 
 
+GUARD = """import pathlib
+if not (pathlib.Path(__file__).parents[1] / "points.txt").exists():
+    pytest.skip("no points", allow_module_level=True)
+from subject import"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_unguarded", [False, True], ids=["kept", "unguarded"])
+def test_a_file_that_skips_itself_because_the_change_takes_away_its_data_needs_a_review(guarded, is_unguarded):
+    guarded.edit(FILE, "from subject import", GUARD)
+    guarded.write(".gitignore", "points.txt\n")
+    append(guarded, "pyproject.toml", 'share = ["points.txt"]\n')
+    guarded.commit("needs points")
+    guarded.write("points.txt", "1 2")
+    guarded.edit("pyproject.toml", 'share = ["points.txt"]\n', "")
+    ruin(guarded)
+    if is_unguarded:
+        guarded.edit(FILE, GUARD, "from subject import")
+        guarded.edit(FILE, "margin=0.01", "margin=0.9")
+
+    result = guarded.gate()
+
+    undecided = TOP1 if is_unguarded else f"{FILE}#collection"
+    assert (result.status, result.verdicts[undecided]) == (3, "inconclusive"), result.stdout + result.stderr
+    assert "review it, accept it with a waiver" in finding(result, undecided)["reason"]
+
+
+@pytest.mark.slow
+def test_a_dependency_that_the_change_names_in_the_group_of_the_benchmarks_needs_a_review(guarded):
+    guarded.edit(
+        "pyproject.toml", 'requires-python = ">=3.11"', 'requires-python = ">=3.11"\ndependencies = ["pluggy"]'
+    )
+    guarded.commit("needs pluggy")
+    guarded.edit("pyproject.toml", 'benchmarks = ["pytest>=8.4"]', 'benchmarks = ["pytest>=8.4", "pluggy"]')
+
+    result = guarded.gate(*REPORTS)
+
+    assert (result.status, result.verdicts) == (3, {TOP1: "inconclusive", HEALTHY: "inconclusive"}), result.stdout
+    assert "the group 'benchmarks' names pluggy otherwise" in finding(result)["reason"]
+    assert changed(result)["dependency-groups.benchmarks"]["after"] == "pytest>=8.4, pluggy"
+    assert_told(guarded, result)
+
+
 def test_a_metric_with_another_direction_is_an_error_of_the_candidate(guarded):
     guarded.edit(FILE, "margin=0.01, ceiling=0.99", 'margin=0.01, direction="lower"')
 

@@ -40,11 +40,13 @@ def collection(*workloads, broken=(), wrong=(), skipping=(), skipped=(), deselec
 NOTHING = collection()
 HAS = collection(A)
 BROKEN = collection(broken=("a.py",))
+SKIPS = collection(skipping=("a.py",))
+ALTERED = "a skip may be due to what the change furnishes otherwise"
 
 
-def plan(*, before, after):
+def plan(*, before, after, altered=""):
     """The agenda where the files differ; each is what baseline and candidate can run of the files."""
-    return plan_agenda(Collected(*before), Collected(*after))
+    return plan_agenda(Collected(*before), Collected(*after), altered=altered)
 
 
 def settled(agenda):
@@ -243,6 +245,55 @@ def test_what_the_baseline_may_gate_in_a_file_that_breaks_needs_a_review():
     (assignment,) = agenda.assignments
     assert assignment.measured_with is MeasuredWith.CANDIDATE
     assert REVIEW in assignment.review
+
+
+@pytest.mark.parametrize("altered", ["", ALTERED], ids=["as-it-was", "furnished-otherwise"])
+def test_what_the_baseline_may_gate_in_a_file_that_skips_itself_needs_a_review(altered):
+    """A candidate that takes a package from both and drops the guard would gate the same with any margin."""
+    agenda = plan(before=(SKIPS, SKIPS), after=(HAS, HAS), altered=altered)
+
+    (assignment,) = agenda.assignments
+    assert (assignment.measured_with, assignment.is_new) == (MeasuredWith.CANDIDATE, True)
+    assert assignment.review.startswith(f"the baseline's own file skips itself (no GPU): {altered or REVIEW}")
+    assert (agenda.settled, agenda.notes) == ((), ())
+
+
+@pytest.mark.parametrize("own", [SKIPS, NOTHING, BROKEN], ids=["skips-itself", "deleted", "broken"])
+def test_a_file_that_skips_itself_needs_a_review_if_what_both_are_furnished_with_is_altered(own):
+    before, after = [collection("b.py::test", skipping=["a.py"])] * 2, [own, own]
+
+    agenda = plan(before=before, after=after, altered=ALTERED)
+
+    finding = next(each for each in agenda.settled if each.metric.id == "a.py#collection" and each.review)
+    assert (finding.verdict, finding.is_new) == (Verdict.INCONCLUSIVE, True)
+    assert finding.reason.startswith("it skips itself in the baseline (no GPU): ")
+    assert finding.reason.endswith(f"{ALTERED}: review it, accept it with a waiver")
+    assert [metric.id for metric in agenda.metrics_of_files] == ["a.py#collection"]
+
+
+def test_a_file_that_skips_itself_for_the_machine_is_noted_and_not_judged():
+    both = collection("b.py::test", skipping=["a.py"])
+
+    for agenda in (plan_agenda(Collected(both, both)), plan(before=(both, both), after=(both, both))):
+        assert (chosen(agenda), agenda.settled, agenda.broken) == (["b.py::test"], (), {})
+        assert agenda.notes == ("a.py is not judged, it skips itself: no GPU",)
+
+
+@pytest.mark.parametrize("altered", ["", ALTERED], ids=["as-it-was", "furnished-otherwise"])
+def test_files_that_are_the_same_and_skip_themselves_need_a_review_if_the_furnishing_is_altered(altered):
+    skips, runs = collection("b.py::test", skipping=["a.py"]), collection("b.py::test", A)
+
+    both, alone = (plan_agenda(Collected(skips, other), altered=altered) for other in (skips, runs))
+
+    assert settled(both) == ({("a.py#collection", Verdict.INCONCLUSIVE)} if altered else set())
+    assert (alone.settled, [bool(each.review) for each in alone.assignments]) == ((), [False, bool(altered)])
+    assert {each.skip_review.partition(":")[0] for each in alone.assignments} == {altered}
+
+
+def test_a_file_that_skips_itself_is_not_held_against_a_change_that_adds_the_first_workloads():
+    agenda = plan_agenda(Collected(SKIPS, SKIPS), altered=ALTERED)
+
+    assert as_first(agenda).settled == ()
 
 
 def test_a_slip_in_the_baseline_s_marker_needs_no_review():

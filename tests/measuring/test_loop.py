@@ -1203,7 +1203,36 @@ def test_a_skip_of_what_the_baseline_may_gate_otherwise_is_not_passed_over(run):
 
     (finding,), _ = run(Subject(skipped, skipped), logs=changed_over(has_own=False, is_new=True, review="broken"))
 
-    assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.BOTH)
+    assert (finding.verdict, finding.reason) == (
+        Verdict.INCONCLUSIVE, "broken; as measured: both revisions skip it: no GPU"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("candidate", "reason"),
+    [
+        pytest.param(NO_MEMORY, "both revisions skip it: not enough memory", id="both-skip-it"),
+        pytest.param(accuracy(), "skipped on the baseline: not enough memory", id="the-baseline-skips-it"),
+    ],
+)
+def test_a_skip_by_the_baseline_needs_a_review_if_what_both_are_furnished_with_is_altered(run, candidate, reason):
+    workload = Workload(id=WORKLOAD, execution=TRAINED, metrics=(METRIC,))
+    waiver = Waiver(metric=METRIC.id, limit=0.0, reason="reviewed", until="2999-12-31")
+
+    (finding,), measurement = run(Subject(NO_MEMORY, candidate), logs=logs_of(workload, skip_review="no share"))
+
+    (accepted,) = apply_waivers([finding], [waiver], date(2026, 11, 29))
+    assert (finding.verdict, finding.needs_review, accepted.verdict) == (Verdict.INCONCLUSIVE, True, Verdict.WAIVED)
+    assert finding.reason == f"no share; as measured: {reason}"
+    assert [result.status for result in measurement.results()] == ["new"]
+
+
+def test_what_runs_needs_no_review_because_of_what_both_are_furnished_with(run):
+    workload = Workload(id=WORKLOAD, execution=TRAINED, metrics=(METRIC,))
+
+    (finding,), _ = run(Subject(accuracy(), accuracy(stream="b")), logs=logs_of(workload, skip_review="no share"))
+
+    assert (finding.verdict, finding.review) == (Verdict.PASS, "")
 
 
 @pytest.mark.parametrize(

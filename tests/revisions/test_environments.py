@@ -204,6 +204,79 @@ def test_what_the_baseline_runs_with_stays_its_own_though_measuring_needs_it_too
     assert {"gauge==1.0", "tool==2.0"} < set(candidate)
 
 
+@pytest.mark.parametrize(
+    "wanted", [pytest.param("tool", id="by-name"), pytest.param("gauge", id="through-another-package")]
+)
+def test_a_bumped_dependency_differs_though_the_change_names_it_in_the_group_too(shelf, trees, wanted):
+    publish(shelf, "gauge", "1.0", "tool")
+    of_tree = {
+        Side.BASELINE: ("tool==2.0\n", pyproject(dependencies=["tool"])),
+        Side.CANDIDATE: ("tool==1.0\n", pyproject(dependencies=["tool"], benchmarks=["pytest", wanted])),
+    }
+    for side, (constraints, project) in of_tree.items():
+        write(trees[side], **{"constraints.txt": constraints, "pyproject.toml": project})
+
+    baseline, candidate = resolved(trees, constraints=("constraints.txt",))
+
+    assert ("tool==2.0" in baseline, "tool==1.0" in candidate) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("group", "requires"),
+    [
+        pytest.param(["pytest", "tool<2"], ["tool"], id="the-group-itself"),
+        pytest.param(["pytest", "gauge"], ["tool<2"], id="a-package-of-the-group"),
+    ],
+)
+def test_a_group_cannot_move_a_dependency_of_the_baseline(shelf, trees, group, requires):
+    publish(shelf, "gauge", "1.0", *requires)
+    write(trees[Side.BASELINE], **{"pyproject.toml": pyproject(dependencies=["tool"])})
+    write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(dependencies=["tool"], benchmarks=group)})
+
+    with pytest.raises(HarnessError, match="incompatible with the baseline") as caught:
+        resolved(trees)
+
+    assert (caught.value.side, caught.value.exit_status) == (Side.BASELINE, 4)
+    assert "tool==2.0" in caught.value.fact
+
+
+def test_a_dependency_that_the_group_of_both_holds_back_is_held_back_in_both(shelf, trees):
+    for side, text in ((Side.BASELINE, ""), (Side.CANDIDATE, 'description = "new"')):
+        project = pyproject(dependencies=["tool"], benchmarks=["pytest", "tool<2"], more=text)
+        write(trees[side], **{"pyproject.toml": project})
+
+    baseline, candidate = resolved(trees)
+
+    assert "tool==1.0" in baseline
+    assert baseline == candidate
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "constraints", "altered"),
+    [
+        pytest.param(["pytest"], ["pytest"], ("", ""), (), id="nothing"),
+        pytest.param(["pytest"], ["pytest"], ("pytest==8.0\n", "pytest==9.0\n"), (), id="a-bump-of-pytest"),
+        pytest.param(["gauge"], ["gauge"], ("gauge==1.0\n", "gauge==2.0\n"), ("gauge",), id="another-version"),
+        pytest.param(["gauge"], ["pytest"], ("", ""), ("gauge", "scale"), id="taken-away"),
+        pytest.param(["pytest"], ["pytest", "gauge"], ("", ""), ("gauge",), id="added"),
+        pytest.param(["pytest"], ["pytest", "tool"], ("", ""), (), id="what-the-baseline-needs-itself"),
+    ],
+)
+def test_what_the_group_furnishes_otherwise_is_known(shelf, trees, before, after, constraints, altered):
+    for version in ("1.0", "2.0"):
+        publish(shelf, "gauge", version, "scale")
+    publish(shelf, "scale", "1.0")
+    for side, group, pins in zip(Side, (before, after), constraints, strict=True):
+        project = pyproject(dependencies=["tool"], benchmarks=group, more=f'description = "{side}"')
+        write(trees[side], **{"pyproject.toml": project, "constraints.txt": pins})
+
+    both = resolve(trees, dict.fromkeys(Side, Configuration(constraints=("constraints.txt",))))
+
+    assert both[Side.BASELINE].altered == altered
+    assert [list(both[side].group) for side in Side] == [before, after]
+    assert all(("tool" in both[side].needed) is (before != after) for side in Side)
+
+
 def test_a_conflict_between_measuring_and_baseline_names_both_pins(shelf, trees):
     write(trees[Side.BASELINE], **{"pyproject.toml": pyproject(dependencies=["pytest<9"])})
     write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(benchmarks=["pytest>=9"])})

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from mainstay.commands.furnishing import altered_furnishing, group_review
 from mainstay.commands.harness import Harness
 from mainstay.commands.session import Session
 from mainstay.measuring.agenda import (
@@ -55,7 +56,10 @@ def collect_agenda(session: Session, harness: Harness) -> Agenda:
     everything[-1].require_right_markers()
     metrics = tuple(m for found in everything for workload in found.workloads for m in workload.metrics)
     session.watch.lap("workloads")
-    whole = plan_agenda(*(Collected(*everything[i : i + 2]) for i in range(0, len(everything), 2)))
+    whole = plan_agenda(
+        *(Collected(*everything[i : i + 2]) for i in range(0, len(everything), 2)),
+        altered=altered_furnishing(session.settings, harness),
+    )
     unknown = require_known_margins(session.settings.own[Side.CANDIDATE], metrics, are_all_known=not whole.uncollected)
     agenda = one_part(whole, session.start.only, everything)
     agenda = with_review(agenda, "; ".join(filter(None, _reviews(harness))))
@@ -99,8 +103,9 @@ def startup_review(startup: Mapping[Side, Mapping[str, str]]) -> str:
 
 
 def _reviews(harness: Harness) -> Iterator[str]:
-    """Reviews required before anything passes: of start-up code, and of a candidate's ``prepare`` that ran for both."""
+    """Reviews required before anything passes: of start-up code, measuring packages, and a ``prepare`` that ran for both."""
     yield startup_review(harness.startup)
+    yield group_review(harness.resolutions)
     if why := harness.prepared.review:
         yield f"{why}, and the candidate's prepared both revisions: {ACCEPT}"
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import NamedTuple
 
+from mainstay.commands.furnishing import group_review, names_other_packages
 from mainstay.commands.harness import Harness
 from mainstay.commands.rewording import Reworded, prove_reworded
 from mainstay.commands.session import Session
@@ -20,7 +21,7 @@ from mainstay.commands.start import BothSettings
 from mainstay.measuring.agenda import Agenda
 from mainstay.records.findings import MeasuredWith, Verdict
 from mainstay.records.trials import Side
-from mainstay.revisions.environments import DEPENDENCIES_FILE
+from mainstay.revisions.environments import DEPENDENCIES_FILE, MEASURING_GROUP
 from mainstay.revisions.unchanged import compare_trees, compare_wheels
 
 REACHES_WORKERS = ("threads", "preload", "share", "prepare", "writable")
@@ -129,6 +130,10 @@ def _obstacles(settings: BothSettings, harness: Harness, agenda: Agenda) -> Iter
     baseline, candidate = harness.environments
     if baseline.packages_digest != candidate.packages_digest:
         yield "the dependencies differ"
+    if names_other_packages(harness.resolutions):
+        yield f"the group {MEASURING_GROUP!r} names other packages"
+    elif group_review(harness.resolutions):
+        yield f"the group {MEASURING_GROUP!r} names a dependency otherwise"
     if len(harness.specs) > 1:
         yield "the workload files or the settings of pytest differ"
     own = [settings.own[side] for side in Side]

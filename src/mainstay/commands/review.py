@@ -20,6 +20,7 @@ from mainstay.records.errors import ConfigurationError
 from mainstay.records.findings import Waiver
 from mainstay.records.runs import Change
 from mainstay.records.trials import Side
+from mainstay.revisions.environments import MEASURING_GROUP
 from mainstay.revisions.workspace import workload_files
 
 
@@ -87,12 +88,13 @@ def changes_of_judgement(
         agenda: Agenda with the markers of both revisions.
         waivers: Waivers of the candidate.
     """
-    settings = session.settings
+    settings, resolutions = session.settings, harness.resolutions
     yield from changes.waiver_changes(reviewed_waivers(session), waivers)
     yield from changes.file_changes(list(_changed_files(session, harness)))
     told = [harness.pytest_settings[side] for side in Side]
     yield from changes.pytest_changes(*({"file": found.file, **found.values} for found in told))
     yield from changes.startup_changes(*(harness.startup[side] for side in Side))
+    yield from changes.group_changes(MEASURING_GROUP, *(resolutions[side].group for side in Side))
     yield from changes.marker_changes(agenda.baseline, agenda.candidate)
     yield from changes.setting_changes(
         settings.own[Side.BASELINE], settings.own[Side.CANDIDATE], is_first=settings.is_first

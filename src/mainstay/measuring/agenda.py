@@ -14,7 +14,7 @@ starts no process.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -60,6 +60,7 @@ class Assignment:
         is_moved: Whether the candidate has moved the workload to another file; it is then ``missing`` if the candidate
             cannot complete a trial with the baseline's file.
         review: What must be reviewed before it may pass; empty if nothing.
+        skip_review: What must be reviewed if the baseline skips it; empty if a skip by both is accepted.
         missing: Why it is ``missing`` unless it fails; empty if it is not.
     """
 
@@ -69,6 +70,7 @@ class Assignment:
     has_own: bool = False
     is_moved: bool = False
     review: str = ""
+    skip_review: str = ""
     missing: str = ""
 
 
@@ -76,14 +78,21 @@ class Assignment:
 class BrokenFile:
     """A workload file that the baseline cannot collect, although the candidate has no trouble there.
 
+    A file that skips itself in the baseline is treated alike if the candidate gates something there, or if the change
+    alters what both revisions are furnished with, which may be why it skips itself.
+
     Attributes:
-        cause: Why the baseline cannot collect it.
+        cause: Why the baseline cannot collect it, or why it skips itself.
         found: Workloads that the candidate finds in the baseline's file, which tell what the baseline gates there;
             empty if the candidate cannot collect all of it either.
+        is_skipped: Whether it skips itself.
+        review: What must be reviewed before it may be left out.
     """
 
     cause: str
     found: tuple[str, ...] = ()
+    is_skipped: bool = False
+    review: str = ACCEPT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +107,8 @@ class Agenda:
         candidate: Metrics that the candidate gates in its own files.
         known: All metrics of either revision, including kinds that are left out of this gate.
         hung: For each workload whose file hung during collection: the revision, the cause and its last output.
-        broken: Files of the baseline that only the baseline cannot collect, by path.
+        broken: Files of the baseline that only the baseline cannot collect, or that need a review because they skip
+            themselves, by path.
         uncollected: Files and folders whose metrics are unknown, since a revision cannot collect all of its own there, or
             since they skip themselves.
     """
@@ -120,7 +130,7 @@ class Agenda:
 
     @property
     def metrics_of_files(self) -> tuple[Metric, ...]:
-        """The metrics that stand for the files of the baseline that only the baseline cannot collect."""
+        """The metrics that stand for the files of the baseline in ``broken``."""
         return tuple(map(_of_file, self.broken))
 
     def may_hold(self, metric: str) -> tuple[str, ...]:
@@ -138,14 +148,20 @@ class Agenda:
         return tuple(path for path in self.uncollected if not is_id or concerns(path, workload))
 
 
-def plan_agenda(before: Collected, after: Collected | None = None) -> Agenda:
+def plan_agenda(before: Collected, after: Collected | None = None, *, altered: str = "") -> Agenda:
     """Decide which workloads are judged, and with which revision's files.
 
     Args:
         before: Collections of both revisions from the baseline's files.
         after: Collections of both revisions from the candidate's files; ``None`` if the files are the same.
+        altered: How the change alters what both revisions are furnished with, in a sentence, so that no skip by the
+            baseline is accepted without a review; empty if it does not.
     """
-    agenda = _plan_shared(before) if after is None else _plan_both(before, after)
+    skip_review = f"{altered}: {ACCEPT}" if altered else ""
+    agenda = _plan_shared(before, skip_review) if after is None else _plan_both(before, after, skip_review)
+    if skip_review:
+        assignments = tuple(replace(each, skip_review=skip_review) for each in agenda.assignments)
+        agenda = replace(agenda, assignments=assignments)
     return replace(
         agenda,
         hung=dict(_hung(agenda.assignments, before, after or before)),
@@ -305,11 +321,12 @@ def _hung(
                     yield name, (side, problem.cause, collection.last_lines)
 
 
-def _plan_both(before: Collected, after: Collected) -> Agenda:
+def _plan_both(before: Collected, after: Collected, skip_review: str) -> Agenda:
     """The agenda for revisions with different workload files."""
     gated_before, gated_after = _gated(before.baseline), _gated(after.candidate)
     assignments: list[Assignment] = []
     settled: list[Finding] = []
+    skipped = dict(_skipped_files(before, skip_review, gated_after))
     for workload in gated_before.values():
         assignment, findings = _plan_gated(workload, before, after)
         assignments += [assignment] if assignment else []
@@ -318,21 +335,25 @@ def _plan_both(before: Collected, after: Collected) -> Agenda:
         if workload.id not in gated_before:
             cause = _problem_of(workload.id, before.baseline)
             review = f"the baseline's own file cannot be collected ({cause}): {REVIEW}" if cause else ""
+            review = review or _review_of_skipped(workload.id, skipped)
             assignments.append(
                 Assignment(workload=workload, measured_with=MeasuredWith.CANDIDATE, is_new=True, review=review)
             )
     settled += _uncollected(before, after)
+    settled += _skipped_without_workloads(skipped, gated_after)
     return Agenda(
         assignments=tuple(assignments),
         settled=tuple(settled),
-        notes=_notes([*after.candidate.workloads, *before.baseline.workloads], [before.baseline, after.candidate]),
+        notes=_notes(
+            [*after.candidate.workloads, *before.baseline.workloads], [before.baseline, after.candidate], skipped
+        ),
         baseline=_metrics(before.baseline.workloads),
         candidate=_metrics(after.candidate.workloads),
-        broken=_broken_files(before, after),
+        broken={**_broken_files(before, after), **skipped},
     )
 
 
-def _plan_shared(collected: Collected) -> Agenda:
+def _plan_shared(collected: Collected, skip_review: str) -> Agenda:
     """The agenda for revisions with the same workload files."""
     baseline, candidate = collected
     known = {workload.id: workload for workload in (*baseline.workloads, *candidate.workloads)}
@@ -342,20 +363,29 @@ def _plan_shared(collected: Collected) -> Agenda:
         judged[workload.id] = replace(workload, metrics=tuple(metrics))
         settled += findings
     new, gone = _lacked(baseline, candidate), _lacked(candidate, baseline)
+    skipped = dict(_skipped_files(collected, skip_review, ()))
     order = [workload.id for workload in candidate.workloads]
     order += [workload.id for workload in baseline.workloads if workload.id not in {*order, *gone}]
     return Agenda(
         assignments=tuple(
-            Assignment(workload=judged[name], is_new=name in new) for name in order if judged[name].metrics
+            Assignment(
+                workload=judged[name],
+                is_new=name in new,
+                review=_review_of_skipped(name, skipped) if name in new else "",
+            )
+            for name in order
+            if judged[name].metrics
         ),
         settled=(
             *settled,
             *(_missing(metric, _REMOVED) for name in gone for metric in known[name].metrics),
             *_uncollected_by_both(collected),
+            *_skipped_without_workloads(skipped, _gated(candidate)),
         ),
-        notes=_notes([known[name] for name in order], collected),
+        notes=_notes([known[name] for name in order], collected, skipped),
         baseline=_metrics(baseline.workloads),
         candidate=_metrics(candidate.workloads),
+        broken=skipped,
     )
 
 
@@ -432,13 +462,14 @@ def _metrics(workloads: Iterable[Workload]) -> dict[str, Metric]:
     return {metric.id: metric for workload in workloads for metric in workload.metrics}
 
 
-def _notes(workloads: Iterable[Workload], collections: Iterable[Collection]) -> tuple[str, ...]:
-    """A sentence on each workload that gates nothing, and on each file that skips itself."""
+def _notes(workloads: Iterable[Workload], collections: Iterable[Collection], told: Container[str]) -> tuple[str, ...]:
+    """A sentence on each workload that gates nothing, and on each file that skips itself and is not told of elsewhere."""
     idle = (_unmarked(workload) for workload in workloads if not workload.metrics)
     files = (
         f"{file.id} is not judged, it skips itself: {file.cause}"
         for collection in collections
         for file in collection.skipped_files
+        if file.id not in told
     )
     return tuple(dict.fromkeys((*idle, *files)))
 
@@ -512,6 +543,39 @@ def _incomplete_files(collections: Iterable[Collection]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(problem.id.partition("::")[0] for problem in problems))
 
 
+def _skipped_files(before: Collected, skip_review: str, gated_after: Iterable[str]) -> Iterator[tuple[str, BrokenFile]]:
+    """The files that skip themselves in the baseline and need a review, by path.
+
+    Without a review, a candidate could take from the baseline what its file needs, and gate the same with looser markers.
+
+    Args:
+        before: Collections of both revisions from the baseline's files.
+        skip_review: What must be reviewed wherever a file skips itself; empty if the candidate altered nothing.
+        gated_after: Workloads that the candidate gates in files of its own that differ.
+    """
+    workloads = [*gated_after]
+    for file in before.baseline.skipped_files:
+        if skip_review or _concerns_any(file.id, workloads):
+            found = _found_in(file.id, before.candidate)
+            yield file.id, BrokenFile(cause=file.cause, found=found, is_skipped=True, review=skip_review or REVIEW)
+
+
+def _review_of_skipped(workload: str, skipped: Mapping[str, BrokenFile]) -> str:
+    """The review of a workload that only the candidate collects; empty if no file that skips itself may have held it."""
+    reviews = (
+        f"the baseline's own file skips itself ({file.cause}): {file.review}"
+        for path, file in skipped.items()
+        if concerns(path, workload)
+    )
+    return next(reviews, "")
+
+
+def _skipped_without_workloads(skipped: Mapping[str, BrokenFile], gated: Iterable[str]) -> Iterator[Finding]:
+    """Findings for files that skip themselves and need a review, where the candidate gates nothing."""
+    workloads = [*gated]
+    return (_unknown(path, file) for path, file in skipped.items() if not _concerns_any(path, workloads))
+
+
 def _found_in(path: str, collection: Collection) -> tuple[str, ...]:
     """The gated workloads that a revision finds in a file or folder; none if it cannot collect all of it."""
     unknown = (each.id for each in (*collection.problems, *collection.skipped_files))
@@ -530,7 +594,8 @@ def _unknown(path: str, file: BrokenFile) -> Finding:
     held = "it may have held workloads that are to be gated, and the candidate has none there"
     if file.found:
         held = f"its workloads are known from the candidate alone, which has {first_few(file.found)} there no longer"
-    review = f"the baseline cannot collect it ({file.cause}): {held}: {ACCEPT}"
+    what = "it skips itself in the baseline" if file.is_skipped else "the baseline cannot collect it"
+    review = f"{what} ({file.cause}): {held}: {file.review}"
     return Finding(metric=_of_file(path), verdict=Verdict.INCONCLUSIVE, reason=review, review=review, is_new=True)
 
 

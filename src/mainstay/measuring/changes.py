@@ -3,7 +3,7 @@
 These are pure functions of both revisions' files, markers, settings and waivers. How a gate treats such changes is
 decided in :mod:`mainstay.measuring.strictness` and :mod:`mainstay.measuring.agenda`.
 
-- :func:`file_changes`, :func:`pytest_changes`, :func:`startup_changes`, :func:`marker_changes`, :func:`setting_changes`, :func:`waiver_changes`
+- :func:`file_changes`, :func:`pytest_changes`, :func:`startup_changes`, :func:`group_changes`, :func:`marker_changes`, :func:`setting_changes`, :func:`waiver_changes`
 """
 
 from __future__ import annotations
@@ -150,6 +150,32 @@ def startup_changes(before: Mapping[str, str], after: Mapping[str, str]) -> list
         ['helping.pth']
     """
     return _changed_texts(ChangeKind.STARTUP, before, after, effect="it ran in the processes that measured")
+
+
+def group_changes(name: str, before: Sequence[str], after: Sequence[str]) -> list[Change]:
+    """The change of the dependency group whose packages measure, if it differs; the order of its entries does not count.
+
+    Args:
+        name: Name of the group.
+        before: Its requirements in the baseline.
+        after: Its requirements in the candidate.
+
+    Example:
+        >>> (change,) = group_changes("benchmarks", ["pytest", "tabulate"], ["pytest"])
+        >>> change.name, change.before, change.after
+        ('dependency-groups.benchmarks', 'pytest, tabulate', 'pytest')
+    """
+    if sorted(before) == sorted(after):
+        return []
+    return [
+        Change(
+            kind=ChangeKind.SETTING,
+            name=f"dependency-groups.{name}",
+            before=_shown(tuple(before)),
+            after=_shown(tuple(after)),
+            effect="the candidate's measures both revisions, except that the baseline keeps its own dependencies",
+        )
+    ]
 
 
 def _changed_texts(

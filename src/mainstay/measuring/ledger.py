@@ -221,7 +221,8 @@ class WorkloadLog:
     def _review(self) -> str:
         """Review required before the workload may pass; empty if none is."""
         if self.measured_with is not MeasuredWith.OWN:
-            return self.assignment.review
+            reviews = [self.assignment.skip_review if self._only_skips(Side.BASELINE) else "", self.assignment.review]
+            return "; ".join(filter(None, reviews))
         return f"{REVIEW} (the candidate cannot run the baseline's: {self.why_own})" if self.why_own else REVIEW
 
     def find_trouble(self) -> Finding | None:
@@ -264,6 +265,8 @@ class WorkloadLog:
     def _explain_candidate(self, baseline: Trial | None, candidate: Trial) -> Finding:
         """The finding if the candidate failed to complete a trial, even when repeated."""
         is_skipped = candidate.outcome is Outcome.SKIPPED
+        if self._review and all(map(self._only_skips, Side)):
+            return self._finding(Verdict.NEW, f"both revisions skip it: {candidate.cause}")
         if baseline is None and is_skipped:
             return self._finding(Verdict.MISSING, f"skipped on the candidate only: {candidate.cause}")
         if baseline is None and self.assignment.is_moved:
@@ -361,12 +364,13 @@ class WorkloadLog:
 
     @property
     def skip_reason(self) -> str:
-        """Why neither revision runs the workload on this machine; empty if one has done so or if it needs a review.
+        """Why neither revision runs the workload on this machine; empty if one has done so or if a skip needs a review.
 
         A workload that needs a review may be gated by a baseline file that could not be collected, so a skip does not
-        excuse it.
+        excuse it. Nor does it if the change altered what both revisions are furnished with.
         """
-        if self.assignment.review or any(trial.outcome is Outcome.COMPLETED for trial in self.trials.values()):
+        needs_review = self.assignment.review or self.assignment.skip_review
+        if needs_review or any(trial.outcome is Outcome.COMPLETED for trial in self.trials.values()):
             return ""
         first = [self.trials.get((0, side, 0)) for side in Side]
         reasons = [trial.cause for trial in first if trial is not None and trial.outcome is Outcome.SKIPPED]

@@ -250,7 +250,7 @@ class ChangeKind(StrEnum):
     MARKER = "marker"
     """A declaration of a metric in the marker of its workload."""
     SETTING = "setting"
-    """A key of ``[tool.mainstay]``."""
+    """A key of ``[tool.mainstay]``, or the dependency group of the measuring packages."""
     WAIVER = "waiver"
     """A waiver that the baseline does not have."""
 

@@ -24,7 +24,7 @@ import sysconfig
 import tempfile
 import tomllib
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -178,6 +178,9 @@ class Resolution:
         indexes: Addresses of the package indexes that its pyproject.toml names, and settings of uv in the environment
             that decide what a pin means; without credentials.
         installation: SHA-256 of the settings of uv in the tree, and of the packages that these take from the tree itself.
+        group: Requirements of its own dependency group ``benchmarks``.
+        needed: Names of the packages that it needs without measuring packages; empty if the groups of both are equal.
+        altered: Names of the measuring packages that it has otherwise than with its own group; of the baseline alone.
     """
 
     side: Side
@@ -185,6 +188,9 @@ class Resolution:
     local: tuple[str, ...] = ()
     indexes: tuple[str, ...] = ()
     installation: str = ""
+    group: tuple[str, ...] = ()
+    needed: tuple[str, ...] = ()
+    altered: tuple[str, ...] = ()
 
     @property
     def packages(self) -> dict[str, str]:
@@ -371,10 +377,10 @@ def _failure(fact: str, said: str, side: Side | None) -> EnvironmentBuildError:
 def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configuration]) -> dict[Side, Resolution]:
     """Resolve the dependencies of both revisions as of the same time.
 
-    Runtime dependencies come from each revision, under its own constraints. The measuring packages, that is, the group
-    ``benchmarks`` and pytest, come from the candidate for both revisions. A resolution is stored for one day, for the
-    two revisions together. This saves seconds and lets a gate run without network, and both revisions are always
-    resolved on the same day.
+    Runtime dependencies come from each revision, under its own constraints, even if the candidate names them in its group
+    ``benchmarks`` too. All other packages of that group, and pytest, come from the candidate for both revisions. A
+    resolution is stored for one day, for the two revisions together. This saves seconds and lets a gate run without
+    network, and both revisions are always resolved on the same day.
 
     Args:
         trees: Worktree of each revision.
@@ -389,11 +395,13 @@ def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configurat
     parts = [part for request in requests.values() for part in request.identity()]
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     settings = _choosing_variables(os.environ)
-    key = hashlib.sha256("\0".join([*parts, *settings, *interpreter_facts(), today]).encode()).hexdigest()
+    key = hashlib.sha256(
+        "\0".join([*_Pins._fields, *parts, *settings, *interpreter_facts(), today]).encode()
+    ).hexdigest()
     file = cache_folder() / "resolutions" / f"{key[:32]}.json"
     if file.exists():
         kept = json.loads(file.read_text(encoding="utf-8"))
-        found = {side: _Pins(pins=tuple(kept[side]["pins"]), local=tuple(kept[side]["local"])) for side in Side}
+        found = {side: _Pins(**{name: tuple(each) for name, each in kept[side].items()}) for side in Side}
     else:
         found = _resolve_both(requests)
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -412,6 +420,9 @@ def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configurat
             local=pins.local,
             indexes=indexes[side],
             installation=requests[side].installation,
+            group=tuple(expand_group(requests[side].project, MEASURING_GROUP)),
+            needed=pins.needed,
+            altered=pins.altered,
         )
         for side, pins in found.items()
     }
@@ -489,10 +500,12 @@ def _named_places(value: Any, folder: Path) -> set[Path]:
 
 
 class _Pins(NamedTuple):
-    """Result of the resolver: exact requirements, and folders of the tree itself."""
+    """Result of the resolver: exact requirements, folders of the tree itself, and names as in :class:`Resolution`."""
 
     pins: tuple[str, ...]
     local: tuple[str, ...]
+    needed: tuple[str, ...] = ()
+    altered: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -695,31 +708,97 @@ def _is_resolvable(request: _Request) -> bool:
 
 
 def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
-    """Resolve the candidate with the measuring packages, then the baseline with the candidate's pins of those."""
+    """Resolve the candidate with the measuring packages, then the baseline with the candidate's pins of those.
+
+    The baseline keeps its own pins of the packages that it needs itself, except pytest: otherwise a change that bumps one
+    of them and names it in the group would be compared with itself.
+    """
     candidate, baseline = requests[Side.CANDIDATE], requests[Side.BASELINE]
     found = _compile_candidate(candidate, baseline)
     if candidate.identity() == baseline.identity():
         return {Side.BASELINE: found, Side.CANDIDATE: found}
     own = baseline.compile(constraints=baseline.constraints)
-    own_names = {requirement_name(pin) for pin in own.pins}
-    roots = {requirement_name(wanted) for wanted in [*expand_group(candidate.project, MEASURING_GROUP), "pytest"]}
+    alone = _compile_alone(baseline)
+    kept_names = _names(own.pins) - {"pytest"}
+    groups = {side: expand_group(requests[side].project, MEASURING_GROUP) for side in Side}
     harness = candidate.compile_measuring(constraints="\n".join(pin for pin in found.pins if "==" in pin))
-    borrowed = [pin for pin in harness.pins if requirement_name(pin) in roots or requirement_name(pin) not in own_names]
-    constraints = drop_names(baseline.constraints, {requirement_name(pin) for pin in borrowed})
+    borrowed = [pin for pin in harness.pins if requirement_name(pin) not in kept_names]
+    asked = [wanted for wanted in groups[Side.CANDIDATE] if requirement_name(wanted) in kept_names]
+    measured = _compile_measured(baseline, [*borrowed, *asked], kept_names, dict.fromkeys([own, alone or own]))
+    is_same_group = groups[Side.BASELINE] == groups[Side.CANDIDATE]
+    of_candidate = () if is_same_group else candidate.compile(constraints=candidate.constraints).pins
+    return {
+        Side.BASELINE: measured._replace(
+            needed=() if is_same_group else tuple(sorted(_names(own.pins))),
+            altered=tuple(sorted(_altered(groups, (alone or measured).pins, measured.pins) - kept_names)),
+        ),
+        Side.CANDIDATE: found._replace(needed=tuple(sorted(_names(of_candidate)))),
+    }
+
+
+def _names(requirements: Iterable[str]) -> set[str]:
+    return {requirement_name(each) for each in requirements}
+
+
+def _compile_alone(baseline: _Request) -> _Pins | None:
+    """Pins of the baseline with its own measuring packages; ``None`` if it cannot be resolved with these."""
     try:
-        return {
-            Side.BASELINE: baseline.compile(measuring=borrowed, constraints=constraints),
-            Side.CANDIDATE: found,
-        }
+        return baseline.compile_whole()
     except EnvironmentBuildError as error:
         if error.side is None:
             raise
-        raise HarnessError(
-            f"the candidate's measuring packages are incompatible with the baseline: {', '.join(borrowed)}\n{error.fact}",
-            side=Side.BASELINE,
-            looked_in=f"the dependencies of the baseline, and the group {MEASURING_GROUP!r} of the candidate",
-            next_step="let the group allow a version that both revisions can have, or change it in a commit of its own",
-        ) from error
+        return None
+
+
+def _compile_measured(
+    baseline: _Request, measuring: Sequence[str], kept_names: Collection[str], choices: Iterable[_Pins]
+) -> _Pins:
+    """Resolve the baseline with the candidate's measuring packages.
+
+    Args:
+        baseline: Request for the baseline.
+        measuring: Requirements of the measuring packages.
+        kept_names: Packages that keep a pin of the baseline's own.
+        choices: The baseline's own pins; the first that agree with the measuring packages hold.
+    """
+    constraints = drop_names(baseline.constraints, _names(measuring) - {*kept_names})
+    errors = []
+    for own in choices:
+        kept = [pin for pin in own.pins if "==" in pin and requirement_name(pin) in kept_names]
+        try:
+            return baseline.compile(measuring=measuring, constraints="\n".join([constraints, *kept]))
+        except EnvironmentBuildError as error:
+            if error.side is None:
+                raise
+            errors.append(error)
+    raise HarnessError(
+        f"the candidate's measuring packages are incompatible with the baseline: {', '.join(measuring)}\n{errors[0].fact}",
+        side=Side.BASELINE,
+        looked_in=f"the dependencies of the baseline, and the group {MEASURING_GROUP!r} of the candidate",
+        next_step="let the group allow a version that both revisions can have, or change it in a commit of its own; if the "
+        "group needs another version of a dependency than the baseline has, bump the dependency first",
+    ) from errors[0]
+
+
+def _altered(groups: Mapping[Side, Sequence[str]], alone: Iterable[str], measured: Iterable[str]) -> set[str]:
+    """Names of the packages that the candidate's group furnishes to the baseline otherwise than its own would.
+
+    These are the packages that only one group names, those of the candidate's group whose pins differ, and those that
+    the baseline lacks. A new version of pytest alters nothing, since pytest itself skips nothing.
+
+    Args:
+        groups: Requirements of the group of each revision.
+        alone: Pins of the baseline with its own group.
+        measured: Pins of the baseline with the candidate's.
+
+    Example:
+        >>> groups = {Side.BASELINE: ["pytest", "tabulate"], Side.CANDIDATE: ["pytest"]}
+        >>> _altered(groups, ["pytest==8.0", "tabulate==0.9"], ["pytest==9.0"])
+        {'tabulate'}
+    """
+    of_baseline, of_candidate = _names(groups[Side.BASELINE]), _names(groups[Side.CANDIDATE])
+    differing = _names({*alone} ^ {*measured}) & of_candidate
+    return ((of_baseline ^ of_candidate) | differing | (_names(alone) - _names(measured))) - {"pytest"}
 
 
 def script_names(tree: Path, project: Mapping[str, Any]) -> list[str]:
