@@ -575,7 +575,7 @@ def test_the_sides_of_a_pair_run_at_the_same_time_only_if_its_trials_may_overlap
 
 INTERRUPTED = """
 import signal, subprocess, sys, threading
-from tests.slow_cases import some_always
+from mainstay.workers.process import at_once
 
 def wait_for_a_process(seconds):
     return subprocess.run([sys.executable, "-c", f"import time; time.sleep({seconds})"]).returncode
