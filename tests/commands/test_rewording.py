@@ -5,6 +5,7 @@ Every attack is a package whose behaviour depends on what the edit touches. The 
 
 import sys
 import textwrap
+import zipfile
 from typing import Any
 
 import pytest
@@ -216,6 +217,14 @@ READERS = {
         except NameError as error:
             return len(str(error))
         """, NAME),
+    "name of a local in the text of any error": reads("""
+        try:
+            if helper(0):
+                result = 1
+            return result
+        except Exception as error:
+            return len(str(error))
+        """, ("result", "answer")),
     # what a trace cannot follow
     "marshal": reads("return len(marshal.dumps(compile('1', '', 'eval')))", head="import marshal"),
     "pickle by name": reads("return pickle.loads(b'csubject.model\\nhelper\\n.')", head="import pickle"),
@@ -291,6 +300,11 @@ READERS = {
     "compiled by an own compiler": reads("return exec('import json')"),
     "frame of the caller in a comprehension": reads("return inspect.stack()", head="import inspect"),
     "text of a line": reads("return linecache.getline('x', 1)", head="import linecache"),
+    "template that is no module": reads(
+        "return open(os.environ['PYTHONPATH'] + '/subject/help.txt').read().format(helper)",
+        head="import os",
+        **{"subject/help.txt": "{0.__doc__}"},
+    ),
     "workload that reads": reads("return helper(1)", workload=WORKLOAD + "\nLENGTH = len(subject.model.helper.__doc__)\n"),
     "workload that reads the source": reads(
         "return helper(1)", workload="import inspect\n" + WORKLOAD + "\nLENGTH = inspect.getsource(subject.model)\n"
@@ -317,6 +331,7 @@ def test_code_that_could_read_its_words_is_measured(decide, name):
 
 
 SEEN_BY_THE_TRACE = {
+    "template that is no module",
     "getsource",
     "own file",
     "traceback as text",
@@ -375,6 +390,174 @@ def test_a_traced_run_notices_what_a_search_has_missed(decide, name, monkeypatch
 
     assert not proof.workloads
     assert "measured nevertheless, since" in proof.note
+
+
+DEPENDENCY = """
+import functools
+import pathlib
+
+
+def tuple_of_names(function):
+    return [getattr(function, name) for name in ("__name__", "__doc__")]
+
+
+def built_name(function, name="doc"):
+    return getattr(function, f"__{name}__")
+
+
+def template(function):
+    return "{0.__name__}: {0.__doc__}".format(function)
+
+
+def template_of_names(function, names=("name", "doc")):
+    return " ".join(f"{{0.__{name}__}}" for name in names).format(function)
+
+
+def wrapped(function):
+    return functools.wraps(function)(lambda: function)
+
+
+def template_that_is_compiled(function, language={"TOOL": "tool.__doc__"}):
+    path = pathlib.Path(function.__globals__["__spec__"].origin).with_name("help.txt")
+    variables = {"tool": function}
+    exec(compile(path.read_text().replace("TOOL", language["TOOL"]), path, "exec"), variables)
+"""
+
+OPERATION = """
+
+class Operation:
+    def __init__(self, function):
+        functools.update_wrapper(self, function)
+        del self.__wrapped__
+"""
+
+BY_DEPENDENCIES = {
+    "tuple_of_names": "docstrings could be read by",
+    "built_name": "docstrings could be read by getattr of __doc__",
+    "template": "docstrings could be read by a template with __doc__",
+    "template_of_names": "docstrings could be read by a template with __doc__",
+    "template_that_is_compiled": "docstrings could be read by help.txt::<module>",
+    "object": "docstrings could be read by update_wrapper of an object of Operation",
+    "object_of_a_wrapper": "docstrings could be read by update_wrapper of an object of Operation",
+    "archive": "docstrings could be read by zipped.py::read",
+    "shared": "nobody can tell what was read: code of a shared input was executed, cases.py",
+}
+"""What a workload uses to read a docstring that no module of the package names, and what is told of it."""
+
+USES_DEPENDENCIES = """
+import sys
+
+sys.path += [{dependency!r}, {shared!r}]
+
+import dependency
+import subject.model
+""" + "".join(
+    f"\n\ndef test_{name}(benchmark):\n    benchmark(dependency.{name}, subject.model.helper)\n"
+    for name in BY_DEPENDENCIES
+    if "object" not in name and name not in {"archive", "shared"}
+) + """
+
+def test_object(benchmark):
+    benchmark(subject.model.Operation, subject.model.helper)
+
+
+def test_object_of_a_wrapper(benchmark):
+    benchmark(lambda: subject.model.Operation(dependency.wrapped(subject.model.helper)))
+
+
+def test_archive(benchmark):
+    sys.path.append(__file__.replace("test_w.py", "helpers.zip"))
+    import zipped
+
+    benchmark(zipped.read, subject.model.helper)
+
+
+def test_shared(benchmark):
+    import cases
+
+    benchmark(sum, range(cases.SIZE))
+"""  # fmt: skip
+
+
+def test_a_docstring_that_no_module_of_the_package_names_could_be_read(decide, place, tmp_path, monkeypatch):
+    monkeypatch.setattr(rewording, "MOST_NAMED", len(BY_DEPENDENCIES))
+    (tmp_path / "dependency").mkdir()
+    (tmp_path / "dependency/dependency.py").write_text(DEPENDENCY)
+    with zipfile.ZipFile(place / "measure/benchmarks/helpers.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zipped.py", "def read(function):\n    return function.__doc__\n")
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared/cases.py").write_text("SIZE = 10\n")
+    (place / "measure/data").symlink_to(tmp_path / "shared")
+    folders = {"dependency": str(tmp_path / "dependency"), "shared": str(place / "measure/data")}
+    model = f"import functools\n\n{MODEL}{OPERATION}"
+    files = {"subject/help.txt": "TOOL"}
+
+    proof = decide(
+        {"subject/model.py": model, **files},
+        {"subject/model.py": edited(model, WORDS), **files},
+        workload=USES_DEPENDENCIES.format(**folders),
+        workloads=workloads_of(**{f"test_{name}": (INTERLEAVED, "call_time") for name in BY_DEPENDENCIES}),
+    )
+
+    assert not proof.workloads
+    for name, why in BY_DEPENDENCIES.items():
+        assert f"benchmarks/test_w.py::test_{name}: {why}" in proof.note
+
+
+READS_NOTHING = """
+import contextlib
+import functools
+
+import subject.model
+from benchmarks import cases
+
+
+class Held:
+    \"\"\"Says nothing of __doc__.\"\"\"
+
+    def __init__(self, function):
+        functools.update_wrapper(self, function)
+
+
+def own():
+    \"\"\"Nor does this.\"\"\"
+
+
+@contextlib.contextmanager
+def manager():
+    yield Held(own)
+
+
+@functools.wraps(subject.model.helper)
+def wrapped(value):
+    return subject.model.helper(value)
+
+
+def run():
+    with manager():
+        told = "{0.__name__}, {1[a]:{2}}".format(subject.model.helper, {"a": 1}, 8)
+        return told, wrapped(1), functools.cache(wrapped)(cases.SIZE)
+
+
+def test_speed(benchmark):
+    benchmark(run)
+"""
+
+
+@pytest.mark.slow
+def test_wrappers_and_templates_that_read_no_words_are_unchanged(decide, place, tmp_path):
+    (tmp_path / "shared").mkdir()
+    (place / "measure/data").symlink_to(tmp_path / "shared")
+    (place / "measure/benchmarks/cases.py").write_text("SIZE = 10\n")
+    files = {"subject/help.txt": "{0.__name__}"}
+
+    proof = decide(
+        {"subject/model.py": MODEL, **files},
+        {"subject/model.py": edited(MODEL, WORDS, NAME), **files},
+        workload=READS_NOTHING,
+    )
+
+    assert (proof.workloads, proof.note) == ({SPEED}, "")
 
 
 SPEED_SEEN: Any = {"unknown": [], "touched": [], "introspected": [], "readers": {}, "executed": [], "chance": []}

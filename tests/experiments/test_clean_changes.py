@@ -42,7 +42,7 @@ def test_the_function_that_is_not_executed_is_all_that_one_case_edits():
     found = compare_modules(source, source.replace(old.encode(), new.encode()))
 
     assert found is not None
-    assert found == (frozenset({"iter_batches"}), frozenset())
+    assert found == (frozenset({"iter_batches"}), frozenset(), "")
 
 
 @pytest.fixture(scope="module")

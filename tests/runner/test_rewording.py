@@ -1,10 +1,12 @@
 """What counts as the same code, and which code could read its own words."""
 
 import sys
+import textwrap
 
 import pytest
 
-from mainstay.runner.rewording import compare_modules, find_readers
+from mainstay.runner import rewording
+from mainstay.runner.rewording import Question, answer, compare_modules, find_readers
 
 MODULE = '''"""Old words."""
 
@@ -157,6 +159,36 @@ def test_it_is_told_in_what_modules_differ(name):
     assert compared(old, new).differing == differing
 
 
+UNBOUND = {
+    "in one branch": ("if a:\n    result = 1\nreturn result", True),
+    "in both branches": ("if a:\n    result = 1\nelse:\n    result = 2\nreturn result", False),
+    "after a loop": ("for result in a:\n    pass\nreturn result", True),
+    "within a loop": ("for b in a:\n    result = b\n    print(result)\nreturn b", False),
+    "before a loop that sets it": ("result = 0\nwhile a:\n    result += 1\nreturn result", False),
+    "after a loop without end": ("while True:\n    result = a()\n    if result:\n        break\nreturn result", False),
+    "an error may come first": ("try:\n    result = a()\nexcept E:\n    pass\nreturn result", True),
+    "set after an error": ("try:\n    result = a()\nexcept E:\n    result = 1\nreturn result", False),
+    "the error is raised": ("try:\n    result = a()\nexcept E:\n    raise\nreturn result", False),
+    "in a final clause": ("try:\n    result = a()\nfinally:\n    print(result)", True),
+    "name of an error": ("try:\n    a()\nexcept E as result:\n    print(result)", False),
+    "after the error has no name": ("try:\n    a()\nexcept E as result:\n    pass\nreturn result", True),
+    "deleted": ("result = 1\ndel result\nreturn result", True),
+    "another name that has no value": ("result = 1\nif a:\n    b = result\nreturn b", False),
+}
+
+
+@pytest.mark.parametrize("name", UNBOUND)
+def test_a_renamed_local_that_may_have_no_value_is_told(name):
+    body, is_told = UNBOUND[name]
+    source = "def f(a):\n" + textwrap.indent(body, "    ")
+
+    found = compare_modules(source.encode(), source.replace("result", "answer").encode())
+
+    assert found is not None
+    assert found.differing == {"locals"}
+    assert found.unbound == ("result" if is_told else "")
+
+
 BODIES = {
     "operator": ("value * by", "value + by", {"scaled"}),
     "method": ("total = 0", "total = 1", {"Model.run"}),
@@ -302,3 +334,63 @@ def test_workloads_may_ask_for_their_own_folder():
 
     assert find_readers(source, ["positions"], is_beside=True) == ""
     assert find_readers(source, ["positions"]) == "__file__"
+
+
+@pytest.fixture
+def ask(tmp_path):
+    """What could read the docstrings in which two trees differ, given further files of the baseline and of the workloads."""
+
+    def ask(files):
+        for side in ("base", "cand"):
+            (tmp_path / side / "subject").mkdir(parents=True)
+            (tmp_path / side / "subject/model.py").write_text(f'def run():\n    """For the {side}."""\n')
+        for name, text in {"base/subject/py.typed": b"", "workloads/test_w.py": b"", **files}.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes(text)
+        trees = [str(tmp_path / side) for side in ("base", "cand")]
+        beside = str(tmp_path / "workloads")
+        return answer(Question(trees=trees, files=["subject/model.py"], beside=beside, optimize=0))["readers"]
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("base/subject/help.txt", b"{{ tool.__doc__ }}"),
+        ("base/help.html", b"{f.__name__}: {f.__doc__}"),
+        ("workloads/data/cases.bin", b"\x00\xff__doc__\x00"),
+    ],
+)
+def test_a_template_that_names_an_attribute_could_read_it(ask, file, text):
+    assert ask({file: text}) == f"__doc__ in {file.partition('/')[2]}"
+
+
+@pytest.mark.parametrize("size", [7, 8, 9, 40])
+def test_a_name_is_found_wherever_a_file_is_divided(ask, size, monkeypatch):
+    monkeypatch.setattr(rewording, "BLOCK", size)
+
+    assert ask({"base/subject/help.txt": b"# Help\n{{ tool.__doc__ }}\n"}) == "__doc__ in subject/help.txt"
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("base/subject/help.txt", b"{{ tool.__name__ }}, {{ error.tb_lineno }}, my__doc__"),
+        ("base/subject/model.pyi", b"__doc__: str"),
+        ("base/subject-1.0.dist-info/METADATA", b"Description: It prints `__doc__`."),
+        ("base/subject/__pycache__/model.cpython-311.pyc", b"__doc__"),
+    ],
+)
+def test_files_that_name_nothing_that_differs_and_files_that_are_no_data_do_not_count(ask, file, text):
+    assert ask({file: text}) == ""
+
+
+def test_shared_inputs_are_not_searched(ask, tmp_path):
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared/cases.txt").write_text("__doc__")
+    (tmp_path / "workloads").mkdir()
+    (tmp_path / "workloads/data").symlink_to(tmp_path / "shared")
+    (tmp_path / "workloads/cases.txt").symlink_to(tmp_path / "shared/cases.txt")
+
+    assert ask({}) == ""

@@ -69,6 +69,15 @@ READERS: dict[str, frozenset[str]] = {
 }  # fmt: skip
 """Names, as attributes, globals, imports or words of a string, by which code could read what differs."""
 
+ATTRIBUTES: dict[str, frozenset[str]] = {
+    DOCSTRINGS: frozenset({"__doc__"}),
+    POSITIONS: frozenset(
+        {"f_lineno", "tb_lineno", "co_firstlineno", "__firstlineno__", "co_lines", "co_positions", "co_linetable"}
+    ),
+    LOCALS: frozenset({"f_locals"}),
+}
+"""Attributes that hold what differs. A template names them, too, so files that are no modules are searched for these."""
+
 BUILTIN_READERS: dict[str, frozenset[str]] = {
     DOCSTRINGS: frozenset({"vars", "globals", "locals", "dir", "help", "exec", "eval", "compile"}),
     POSITIONS: frozenset({"exec", "eval", "compile"}),
@@ -106,6 +115,11 @@ ATTRIBUTE_LOADS = frozenset({"LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM"})
 WITHOUT_EFFECT = frozenset({"CACHE", "PRECALL", "EXTENDED_ARG", "PUSH_NULL", "NOP"})
 """Instructions of the interpreter, by what they do."""
 
+LEADS_ELSEWHERE = frozenset(
+    {"JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT", "RETURN_VALUE", "RAISE_VARARGS", "RERAISE"}
+)
+"""Instructions of Python 3.11 that the next one never follows."""
+
 WORD = re.compile(r"\w+")
 DOTTED_NAME = re.compile(r"[\w.]+")
 
@@ -115,6 +129,15 @@ ORDINARY_WORDS = frozenset({"traceback", "resources", "marshal", "dis", "dill"})
 
 CAN_FOLLOW_CALLS = sys.version_info >= (3, 12)
 """Whether the interpreter tells of every function that is executed and of every call, in all threads."""
+
+MODULES = (".py", ".pyw")
+"""Endings of the files that are searched as modules."""
+
+NO_DATA = (*MODULES, ".pyi")
+"""Endings of files that hold no data: modules, and what only type checkers read."""
+
+BLOCK = 1 << 24
+"""Bytes of a file that are searched at once."""
 
 MADE_BY_UV = "_virtualenv."
 """Beginning of the names of modules that uv puts into every environment; a wheel with such a name is refused before."""
@@ -164,10 +187,13 @@ class Comparison(NamedTuple):
         changed: Functions whose own code differs, by qualified name; ``<module>`` is what an import executes.
         differing: In what all other code differs: some of ``docstrings``, ``presence`` (of docstrings), ``classes`` (their
             docstrings), ``positions``, ``class lines`` (numbers that bodies of classes hold) and ``locals``.
+        unbound: A renamed local that may have no value where it is used, so that the text of an error tells its name; empty if
+            there is none.
     """
 
     changed: frozenset[str]
     differing: frozenset[str]
+    unbound: str
 
 
 class Words(NamedTuple):
@@ -228,7 +254,9 @@ def compare_modules(baseline: bytes, candidate: bytes, *, optimize: int = 0) -> 
         "locals": names[0] != names[1],
     }
     return Comparison(
-        frozenset().union(*changed.values()), frozenset(name for name, differs in found.items() if differs)
+        frozenset().union(*changed.values()),
+        frozenset(name for name, differs in found.items() if differs),
+        next((name for pair in zip(*kept, strict=True) for name in _unbound(*pair)), ""),
     )
 
 
@@ -272,6 +300,52 @@ def _changed(
 
 def _positions(code: CodeType) -> tuple[Any, ...]:
     return code.co_firstlineno, tuple(code.co_positions())
+
+
+def _unbound(code: CodeType, other: CodeType) -> Iterator[str]:
+    """Names of locals that have another name in the same code, and may have no value where they are used."""
+    renamed = frozenset(code.co_varnames) - frozenset(
+        name for name, new in zip(code.co_varnames, other.co_varnames, strict=True) if name == new
+    )
+    if not renamed:
+        return
+    instructions = list(dis.get_instructions(code))
+    if sys.version_info < (3, 12):
+        values = _values_before(code, instructions)
+        for each, bound in zip(instructions, values, strict=True):
+            if each.opname in {"LOAD_FAST", "DELETE_FAST"} and each.argval in renamed - bound:
+                yield each.argval
+    else:  # the compiler tells by the instruction which locals may have none, except where it deletes them
+        for before, each in pairwise(instructions):
+            is_set = (before.opname, before.argval) == ("STORE_FAST", each.argval)
+            if each.opname == "LOAD_FAST_CHECK" or (each.opname == "DELETE_FAST" and not is_set):
+                yield from {each.argval} & renamed
+
+
+def _values_before(code: CodeType, instructions: Sequence[dis.Instruction]) -> list[frozenset[str]]:
+    """Locals that certainly have a value before each instruction, arguments apart: those that every path to it sets.
+
+    What no path leads to has all.
+    """
+    places = {each.offset: index for index, each in enumerate(instructions)}
+    handlers = vars(dis.Bytecode(code))["exception_entries"]
+    known: dict[int, frozenset[str]] = {}
+    waiting: list[tuple[int, frozenset[str]]] = [(0, frozenset())]
+    while waiting:
+        index, values = waiting.pop()
+        values &= known.get(index, values)
+        if known.get(index) == values:
+            continue
+        known[index] = values
+        each = instructions[index]
+        after = values | {each.argval} if each.opname == "STORE_FAST" else values
+        after = after - {each.argval} if each.opname == "DELETE_FAST" else after
+        waiting += [(places[of.target], values & after) for of in handlers if of.start <= each.offset < of.end]
+        if each.opcode in {*dis.hasjrel, *dis.hasjabs}:
+            waiting.append((places[each.argval], after))
+        if each.opname not in LEADS_ELSEWHERE:
+            waiting.append((index + 1, after))
+    return [known.get(index, frozenset(code.co_varnames)) for index in range(len(instructions))]
 
 
 def _class_line(code: CodeType) -> int | None:
@@ -456,7 +530,7 @@ def find_readers(source: bytes, differing: Iterable[str], *, is_beside: bool = F
 def _named(code: CodeType, names: frozenset[str], builtins: frozenset[str], *, is_beside: bool) -> Iterator[str]:
     """What of the given names a code object names, without those nested in it."""
     for constant in code.co_consts:
-        yield from _words_of(constant, names)
+        yield from find_words(constant, names)
     before, imported = "", ""
     for instruction in instructions_of(code):
         operation, name = instruction.opname, str(instruction.argval)
@@ -483,7 +557,7 @@ def _named(code: CodeType, names: frozenset[str], builtins: frozenset[str], *, i
         yield "a module that is imported by a function"  # how its attributes are loaded varies with the version of Python
 
 
-def _words_of(constant: Any, names: frozenset[str]) -> Iterator[str]:
+def find_words(constant: Any, names: frozenset[str]) -> Iterator[str]:
     """What of the given names the words of a constant are."""
     if isinstance(constant, bytes):
         constant = constant.decode("latin-1")
@@ -494,7 +568,7 @@ def _words_of(constant: Any, names: frozenset[str]) -> Iterator[str]:
         )
     elif isinstance(constant, tuple | frozenset):
         for item in constant:
-            yield from _words_of(item, names)
+            yield from find_words(item, names)
 
 
 def _built_name(tree: ast.AST) -> str:
@@ -543,6 +617,7 @@ def answer(question: Question) -> Answer:
     """
     differing: set[str] = set()
     changed: list[str] = []
+    unbound = ""
     told = Answer(
         is_same_code=False, changed=[], differing=[], readers="", can_follow_calls=CAN_FOLLOW_CALLS, problem=""
     )
@@ -554,12 +629,25 @@ def answer(question: Question) -> Answer:
             return {**told, "problem": f"{name} does not compile"}
         changed += sorted(f"{name}::{function}" for function in found.changed)
         differing |= found.differing
-    told = {**told, "is_same_code": not changed, "changed": changed, "differing": sorted(differing)}
+        if found.unbound:
+            unbound = unbound or f"an error would name {found.unbound}, which may have no value, in {name}"
+    told = {
+        **told,
+        "is_same_code": not changed,
+        "changed": changed,
+        "differing": sorted(differing),
+        "readers": unbound,
+    }
+    if unbound:
+        return told
     for folder, is_beside in ((question["trees"][0], False), (question["beside"], True)):
         for path in _modules_in(folder):
             reader = find_readers(_read(path), differing, is_beside=is_beside, optimize=question["optimize"])
             if reader:
                 return {**told, "readers": f"{reader} in {os.path.relpath(path, folder)}"}
+        for path in _data_in(folder, is_beside=is_beside):
+            if name := find_attribute(path, differing):
+                return {**told, "readers": f"{name} in {os.path.relpath(path, folder)}"}
     return told
 
 
@@ -567,8 +655,52 @@ def _modules_in(folder: str) -> Iterator[str]:
     """Paths of all modules in a folder, in order."""
     for place, folders, files in os.walk(folder):
         folders.sort()
-        names = (name for name in sorted(files) if name.endswith((".py", ".pyw")))
+        names = (name for name in sorted(files) if name.endswith(MODULES))
         yield from (os.path.join(place, name) for name in names if place != folder or not name.startswith(MADE_BY_UV))
+
+
+def _data_in(folder: str, *, is_beside: bool) -> Iterator[str]:
+    """Paths of all files of a folder in which a template could be, in order.
+
+    Beside the trees, links lead to shared inputs, which may be large; no metadata of a tree is a template.
+    """
+    for place, folders, files in os.walk(folder):
+        is_top = place == folder
+        folders[:] = sorted(
+            name for name in folders if name != "__pycache__" and not (is_top and name.endswith(".dist-info"))
+        )
+        for name in sorted(files):
+            path = os.path.join(place, name)
+            is_link = is_beside and os.path.islink(path)
+            if not name.endswith(NO_DATA) and not is_link and os.path.isfile(path):
+                yield path
+
+
+def find_attribute(path: str, differing: Iterable[str]) -> str:
+    """Find an attribute that a file of data names, as a template does, and that holds something in which two modules differ.
+
+    Args:
+        path: Of the file.
+        differing: What differs, as :func:`compare_modules` says.
+
+    Returns:
+        Its name; empty if the file names none.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
+    names = [name.encode() for kind in sorted({*differing} & ATTRIBUTES.keys()) for name in sorted(ATTRIBUTES[kind])]
+    if not names:
+        return ""
+    pattern = re.compile(rb"\b(?:" + b"|".join(names) + rb")\b")
+    rest = b""
+    with open(path, "rb") as stream:
+        while block := stream.read(BLOCK):
+            text = rest + block
+            if any(name in text for name in names) and (found := pattern.search(text)):  # the first is far quicker
+                return found[0].decode()
+            rest = text[-max(map(len, names)) :]  # a name may begin in this block and end in the next one
+    return ""
 
 
 def _read(path: str) -> bytes:

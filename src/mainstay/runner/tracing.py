@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import builtins
 import dis
+import functools
 import genericpath
 import importlib._bootstrap as bootstrap
 import importlib._bootstrap_external as bootstrap_external
@@ -21,16 +22,28 @@ import inspect
 import logging
 import os
 import posixpath
+import re
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from types import CodeType, FrameType, FunctionType
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import pairwise
+from types import BuiltinFunctionType, CodeType, FrameType, FunctionType
+from typing import Any, NamedTuple
 
 from . import lazy
 from .chance import find_chance, find_executed_source, find_named_chance, is_lasting
 from .protocol import Traced
-from .rewording import CLASS_LINES, DOCSTRINGS, LOCALS, MADE_BY_UV, POSITIONS, READERS
+from .rewording import (
+    ATTRIBUTES,
+    CLASS_LINES,
+    DOCSTRINGS,
+    LOCALS,
+    MADE_BY_UV,
+    MODULES,
+    POSITIONS,
+    READERS,
+    find_words,
+)
 
 OURS, OTHERS = range(2)
 """States of a thread: on behalf of the tree or of the workloads; pytest around these, or a dependency being imported."""
@@ -46,17 +59,19 @@ UNKNOWN_EVENTS = frozenset(
 )  # fmt: skip
 """Audit events after which nobody can tell what was read."""
 
-READS_DOCSTRINGS = frozenset({"__doc__", "getdoc", "pydoc"})
-READS_POSITIONS = frozenset(
-    {"f_lineno", "tb_lineno", "co_firstlineno", "__firstlineno__", "co_lines", "co_positions", "co_linetable"}
-)
-READS_LOCALS = frozenset({"f_locals"})
-"""Names by which code of others could read words of the tree; code of the tree is searched before anything is run."""
+READ_BY_TREE = {kind: READERS[kind] for kind in (DOCSTRINGS, POSITIONS, CLASS_LINES, LOCALS)}
+"""Names by which code of the tree or of the workloads could read words. Its modules are searched before anything is run."""
+
+READ_BY_OTHERS = {**ATTRIBUTES, DOCSTRINGS: ATTRIBUTES[DOCSTRINGS] | {"getdoc", "pydoc"}}
+"""Names by which code of others could read words of the tree."""
 
 COPIES_DOCSTRINGS = frozenset(
     {"abc", "collections", "contextlib", "dataclasses", "enum", "functools", "types", "typing"}
 )
 """Modules of the standard library that copy docstrings or ask whether there is one, and do nothing else with them."""
+
+PYTEST = re.compile(r"[/\\](_pytest|pluggy)[/\\]")
+"""Part of the path of pytest's own code, which reads the docstrings of what it collects."""
 
 COMPILERS = (
     "/torch/_dynamo/convert_frame.py",
@@ -70,8 +85,16 @@ STARTS_THREADS = frozenset({"start_new_thread", "start_new", "start_joinable_thr
 
 WARNS = frozenset({"warn", "warn_explicit"})
 
-HEEDED = STARTS_THREADS | WARNS
+FORMATS = frozenset({"format", "format_map"})
+
+HEEDED = STARTS_THREADS | WARNS | FORMATS
 """Built-in functions that raise no audit event and are watched nevertheless."""
+
+IN_A_TEMPLATE = re.compile(r"\.(\w+)")
+"""An attribute in a template of ``str.format``."""
+
+HOLDS_DOCSTRING = frozenset({FunctionType, type(functools.lru_cache(len))})
+"""Types of functions: a docstring that is copied to one is read from it by name only. An object is pickled with all it holds."""
 
 NOT_HEEDED = frozenset({"c_return", "c_exception"})
 """Events of the profile function that tell nothing."""
@@ -113,13 +136,45 @@ def _codes_of(*modules: Any) -> Iterator[CodeType]:
 
 
 def _reads(code: CodeType, names: frozenset[str]) -> bool:
-    """Whether code does anything with one of these names but store it, or holds it as a text."""
-    if any(isinstance(constant, str) and constant in names for constant in code.co_consts):
-        return True
-    return not names.isdisjoint(code.co_names) and any(
-        each.opcode in dis.hasname and each.argval in names and not each.opname.startswith("STORE_")
-        for each in dis.get_instructions(code)
+    """Whether code does anything with one of these names but store it, or loads a constant of which it is a word."""
+    is_word = any(any(find_words(constant, names)) for constant in code.co_consts)
+    if not is_word and names.isdisjoint(code.co_names):
+        return False
+    instructions = list(dis.get_instructions(code))
+    docstrings = {load.offset for load, store in pairwise(instructions) if _stores_docstring(store)}
+    return any(
+        (each.opcode in dis.hasname and each.argval in names and not each.opname.startswith("STORE_"))
+        or (each.opcode in dis.hasconst and each.offset not in docstrings and any(find_words(each.argval, names)))
+        for each in instructions
     )
+
+
+def _stores_docstring(instruction: dis.Instruction) -> bool:
+    """Whether the body of a class stores its docstring."""
+    return (instruction.opname, instruction.argval) == ("STORE_NAME", "__doc__")
+
+
+def _targets_of_links(folder: str) -> Iterator[str]:
+    """Real paths to which links in a folder lead."""
+    for place, folders, files in os.walk(folder):
+        paths = (os.path.join(place, name) for name in (*folders, *files))
+        yield from (os.path.realpath(path) for path in paths if os.path.islink(path))
+
+
+class Kind(NamedTuple):
+    """How the trace treats some code.
+
+    Attributes:
+        state: The state that a call of it begins, if any.
+        place: How it is named if it belongs to the tree; else empty.
+        is_searched: Whether the modules that were searched hold it; archives and templates hold code, too.
+        is_shared: Whether a link in the folder of the workloads leads to it, so that it was not searched.
+    """
+
+    state: int | None = None
+    place: str = ""
+    is_searched: bool = False
+    is_shared: bool = False
 
 
 class Tracer:
@@ -134,6 +189,8 @@ class Tracer:
     def __init__(self, tree: str, beside: str, *, follows_calls: bool = False) -> None:
         self._tree = os.path.realpath(tree) + os.sep
         self._beside = os.path.realpath(beside) + os.sep
+        self._as_given = os.path.abspath(beside) + os.sep
+        self._linked = tuple(_targets_of_links(beside))
         self._importers = {id(code) for code in _codes_of(bootstrap, bootstrap_external)}
         self._root = vars(bootstrap)["_find_and_load"].__code__
         self._thread = vars(threading.Thread)["_bootstrap_inner"].__code__
@@ -147,7 +204,7 @@ class Tracer:
         self._names_only = {id(function.__code__) for function in asking if isinstance(function, FunctionType)}
         self._copiers = {getattr(sys.modules.get(name), "__file__", None) for name in COPIES_DOCSTRINGS} - {None}
         self._copiers |= {f"<frozen {name}>" for name in COPIES_DOCSTRINGS}
-        self._kinds: dict[int, tuple[CodeType, int | None, str]] = {}
+        self._kinds: dict[int, tuple[CodeType, Kind]] = {}
         self._states = threading.local()
         self._unknown: set[str] = set()
         self._touched: set[str] = set()
@@ -256,68 +313,100 @@ class Tracer:
                 if local.stack and local.stack[-1][0] is frame:
                     local.state = local.stack.pop()[1]
             elif event == "c_call" and local.state == OURS:
-                self._call_built_in(frame, argument.__name__)
+                self._call_built_in(frame, argument)
         finally:
             local.busy = False
 
-    def _call_built_in(self, frame: FrameType, name: str) -> None:
+    def _call_built_in(self, frame: FrameType, function: Any) -> None:
         """Record a call of a built-in function that raises no audit event."""
+        name = function.__name__
         if name in WARNS:
-            self._readers.setdefault(POSITIONS, set()).add(f"warnings.{name}")
+            self._note_reader(POSITIONS, f"warnings.{name}")
+        if name in FORMATS and isinstance(template := function.__self__, str) and "." in template:
+            attributes = {*IN_A_TEMPLATE.findall(template)}
+            for kind, names in READ_BY_TREE.items():
+                if found := attributes & names:
+                    self._note_reader(kind, f"a template with {min(found)}")
         if name in STARTS_THREADS and frame.f_code is not threading.Thread.start.__code__:
             self._unknown.add("a thread was started without the module threading")
 
     def _enter(self, local: Any, frame: FrameType) -> None:
         code = frame.f_code
-        state, place = self._kind(code)
+        kind = self._kind(code)
+        state = kind.state
         if state == OTHERS and code.co_name == "<module>" and not self._is_import(frame.f_back):
             state = None
         if state is not None and local.state != state:
             local.stack.append((frame, local.state))
             local.state = state
+        if code is functools.update_wrapper.__code__ and local.state == OURS:
+            self._copy_docstring(**frame.f_locals)
         if id(code) in self._seen:
             return
         if self._follows_calls and local.state == OURS:
             self._look_for_chance(frame, is_own=state == OURS)
-        if place:
-            self._executed.add(place)
+        if kind.place:
+            self._executed.add(kind.place)
+        if kind.is_shared:
+            self._unknown.add(f"code of a shared input was executed, {os.path.basename(code.co_filename)}")
+        if local.state == OURS and not kind.is_searched:
+            self._look_at(code, READ_BY_OTHERS if state is None else READ_BY_TREE)
+        if kind.place or (local.state == OURS and state is None):
             self._seen.add(id(code))
-        elif local.state == OURS and state is None:
-            self._seen.add(id(code))
-            self._look_at(code)
 
-    def _kind(self, code: CodeType) -> tuple[int | None, str]:
+    def _kind(self, code: CodeType) -> Kind:
         known = self._kinds.get(id(code))
         if known is None:
-            known = self._kinds[id(code)] = (code, *self._classify(code))
-        return known[1:]
+            known = self._kinds[id(code)] = (code, self._classify(code))
+        return known[1]
 
-    def _classify(self, code: CodeType) -> tuple[int | None, str]:
-        """The state that a call of some code begins, if any, and how the code is named if it belongs to the tree."""
-        file = os.path.realpath(code.co_filename)
+    def _classify(self, code: CodeType) -> Kind:
+        is_file = not code.co_filename.startswith("<")  # as of code that a dependency made of a text
+        file = os.path.realpath(code.co_filename) if is_file else code.co_filename
+        is_searched = file.endswith(MODULES) and os.path.isfile(file)  # else in an archive, or only said to be there
         if file.startswith(self._tree):
-            return OURS, f"{file.removeprefix(self._tree)}::{code.co_qualname}"
+            return Kind(OURS, f"{file.removeprefix(self._tree)}::{code.co_qualname}", is_searched)
         if file.startswith(self._beside):
-            return OURS, ""
+            return Kind(OURS, is_searched=is_searched)
+        if is_file and self._is_linked(code.co_filename):
+            return Kind(OURS, is_shared=True)
         if code is lazy.refuse_lazy_function.__code__ or code is lazy.refuse_lazy_result.__code__:
-            return OTHERS, ""
+            return Kind(OTHERS)
         if code.co_name == "<module>" or any(
             file.endswith(end) and code.co_qualname == name for end, name in LOOKS_ELSEWHERE
         ):
-            return OTHERS, ""
-        return None, ""
+            return Kind(OTHERS)
+        return Kind()
 
-    def _look_at(self, code: CodeType) -> None:
-        """Record what code of others, executed on behalf of the tree, names."""
+    def _is_linked(self, file: str) -> bool:
+        """Whether a link in the folder of the workloads leads to a file, by the path that it was opened with or by its own."""
+        given, real = os.path.abspath(file), os.path.realpath(file)
+        return given.startswith((self._beside, self._as_given)) or any(
+            real == target or real.startswith(f"{target}{os.sep}") for target in self._linked
+        )
+
+    def _copy_docstring(self, wrapper: Any, wrapped: Any, **named: Any) -> None:
+        """Record that a docstring is copied to an object that is no function, unless it is that of a function of others."""
+        is_other = type(wrapped) is BuiltinFunctionType
+        if type(wrapped) is FunctionType and not self._kind(wrapped.__code__).place:
+            is_other = wrapped.__doc__ in {None, *wrapped.__code__.co_consts[:1]}  # else it was copied to this one, too
+        if type(wrapper) not in HOLDS_DOCSTRING and not is_other:
+            self._note_reader(DOCSTRINGS, f"update_wrapper of an object of {type(wrapper).__name__}")
+
+    def _note_reader(self, kind: str, what: str) -> None:
+        self._readers.setdefault(kind, set()).add(what)
+
+    def _look_at(self, code: CodeType, names: Mapping[str, frozenset[str]]) -> None:
+        """Record what code that was not searched, executed on behalf of the tree, names."""
         if id(code) in self._importers:
             return
         where = f"{os.path.basename(code.co_filename)}::{code.co_qualname}"
         if any(part in code.co_filename for part in COMPILERS):
             self._unknown.add(f"code was compiled by {where}")
-        of_docstrings = "presence" if code.co_filename in self._copiers else DOCSTRINGS
-        for kind, read in ((of_docstrings, READS_DOCSTRINGS), (POSITIONS, READS_POSITIONS), (LOCALS, READS_LOCALS)):
+        for kind, read in names.items():
             if _reads(code, read):
-                self._readers.setdefault(kind, set()).add(where)
+                is_copy = kind == DOCSTRINGS and code.co_filename in self._copiers
+                self._note_reader("presence" if is_copy else kind, where)
 
     # what may depend on chance
 
@@ -344,8 +433,7 @@ class Tracer:
     def _start_function(self, code: CodeType, offset: int) -> Any:
         """Record a function that begins, in whatever thread; it need not be told again until the next take."""
         if sys.version_info >= (3, 12):
-            _, place = self._kind(code)
-            if place:
+            if place := self._kind(code).place:
                 self._executed.add(place)
             return sys.monitoring.DISABLE
 
@@ -495,9 +583,18 @@ class Tracer:
 
         return watched
 
+    def _heed_getattr(self, name: str, kinds: Iterable[str], caller: CodeType) -> None:
+        """Record an attribute that tells words, unless its reader does nothing with them."""
+        is_own = self._kind(caller).state == OURS
+        file = caller.co_filename
+        if not is_own and (id(caller) in self._importers or file in self._copiers or PYTEST.search(file)):
+            return
+        for kind in kinds:
+            if is_own or name in READ_BY_OTHERS.get(kind, ()):
+                self._note_reader(kind, f"getattr of {name}")
+
     def _watch_getattr(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """``getattr``, watched: its name may have been built, so that no search of the tree finds it."""
-        kinds = (DOCSTRINGS, POSITIONS, CLASS_LINES, LOCALS)
 
         def watched(*arguments: Any) -> Any:
             local = self._local()
@@ -505,10 +602,8 @@ class Tracer:
                 local.busy = True
                 try:
                     name = str(arguments[1])
-                    found = [kind for kind in kinds if name in READERS[kind]]
-                    if found and self._kind(sys._getframe(1).f_code)[0] == OURS:
-                        for kind in found:
-                            self._readers.setdefault(kind, set()).add(f"getattr of {name}")
+                    if found := [kind for kind, names in READ_BY_TREE.items() if name in names]:
+                        self._heed_getattr(name, found, sys._getframe(1).f_code)
                 finally:
                     local.busy = False
             return function(*arguments)
