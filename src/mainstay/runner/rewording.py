@@ -309,7 +309,7 @@ def _unbound(code: CodeType, other: CodeType) -> Iterator[str]:
     )
     if not renamed:
         return
-    instructions = list(dis.get_instructions(code))
+    instructions = list(instructions_of(code))
     if sys.version_info < (3, 12):
         values = _values_before(code, instructions)
         for each, bound in zip(instructions, values, strict=True):

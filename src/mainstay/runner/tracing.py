@@ -43,6 +43,7 @@ from .rewording import (
     POSITIONS,
     READERS,
     find_words,
+    instructions_of,
 )
 
 OURS, OTHERS = range(2)
@@ -140,7 +141,7 @@ def _reads(code: CodeType, names: frozenset[str]) -> bool:
     is_word = any(any(find_words(constant, names)) for constant in code.co_consts)
     if not is_word and names.isdisjoint(code.co_names):
         return False
-    instructions = list(dis.get_instructions(code))
+    instructions = list(instructions_of(code))
     docstrings = {load.offset for load, store in pairwise(instructions) if _stores_docstring(store)}
     return any(
         (each.opcode in dis.hasname and each.argval in names and not each.opname.startswith("STORE_"))
