@@ -117,7 +117,7 @@ def test_an_undecided_member_within_its_margin_only_warns_while_the_mean_passes(
     assert warning.endswith("the mean of its group passes (t.py#time_geomean)")
     judgement = judge_gate(GateFacts(findings=(first, *others)))
     assert (judgement.verdict, judgement.exit_status) == (Verdict.PASS, 0)
-    assert judgement.reason.endswith("3 of 4 passed, 1 that do not block are undecided")
+    assert judgement.reason.endswith("3 of 4 passed, 1 that does not block is undecided")
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def test_nothing_judged_is_broken_unless_allowed(finding_of, verdicts):
 def test_new_metrics_of_a_baseline_that_gates_others_are_not_called_its_first(finding_of):
     facts = GateFacts(findings=(finding_of("new"), finding_of("new")), allow_unjudged=True)
 
-    assert judge_gate(facts).reason == "no metric degraded by more than its margin: none of 2 was judged, all are new"
+    assert judge_gate(facts).reason == "nothing was judged that could block: all 2 are new"
     assert "the baseline gates nothing" in judge_gate(replace(facts, is_first=True)).reason
 
 
@@ -208,6 +208,54 @@ def test_reason_of_a_pass_names_what_failed_without_blocking(finding_of):
         "no metric that blocks degraded by more than its margin: 1 of 2 passed, failed without blocking: "
         "test_accuracy.py::test_mlp#top1_accuracy"
     )
+
+
+LIMITED = "no metric that blocks degraded by more than its margin"
+NOT_FOUND = "no degradation beyond a margin was found"
+ONLY_WARNS = "and what is undecided only warns"
+NOT_JUDGED = "nothing was judged that could block"
+ADVISORY_FAIL, ADVISORY_PASS, GUARD = ("fail", Tier.ADVISORY), ("pass", Tier.ADVISORY), ("inconclusive", Tier.GUARD)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "reason"),
+    [
+        (("pass", GUARD), f"{LIMITED}: 1 of 2 passed, 1 that does not block is undecided"),
+        (("pass", GUARD, GUARD), f"{LIMITED}: 1 of 3 passed, 2 that do not block are undecided"),
+        (("pass", ("missing", Tier.ADVISORY)), f"{LIMITED}: 1 of 2 passed"),
+        (
+            ("waived", ADVISORY_FAIL),
+            f"{LIMITED} except what is waived: 0 of 2 passed, waived: m0, failed without blocking: m1",
+        ),
+        (
+            (GUARD, ADVISORY_FAIL),
+            f"{NOT_FOUND} in what blocks, {ONLY_WARNS}: 0 of 2 passed, failed without blocking: m1, 1 that does not block is undecided",
+        ),
+        (
+            (GUARD, ADVISORY_FAIL, ADVISORY_PASS),
+            f"{NOT_FOUND} in what blocks, {ONLY_WARNS}: 1 of 3 passed, failed without blocking: m1, 1 that does not block is undecided",
+        ),
+        (
+            (GUARD, "waived"),
+            f"{NOT_FOUND} except what is waived, {ONLY_WARNS}: 0 of 2 passed, waived: m1, 1 that does not block is undecided",
+        ),
+        ((ADVISORY_FAIL, "new"), f"{NOT_JUDGED}: 0 of 2 passed, failed without blocking: m0"),
+        ((ADVISORY_FAIL, ADVISORY_PASS), f"{NOT_JUDGED}: 1 of 2 passed, failed without blocking: m0"),
+        (("new",), f"{NOT_JUDGED}: the only metric is new"),
+        ((), NOT_JUDGED),
+    ],
+)
+def test_reason_of_a_pass_claims_nothing_about_what_is_undecided_or_does_not_block(finding_of, top1, kinds, reason):
+    told = [(each, Tier.BLOCKING) if isinstance(each, str) else each for each in kinds]
+    findings = tuple(
+        replace(finding_of(verdict), tier=tier, num_looks=1, metric=replace(top1, name=f"m{place}"))
+        for place, (verdict, tier) in enumerate(told)
+    )
+
+    judgement = judge_gate(GateFacts(findings=findings, allow_unjudged=True))
+
+    assert judgement.verdict is Verdict.PASS
+    assert judgement.reason.replace(f"{top1.workload}#", "") == reason
 
 
 @pytest.mark.parametrize(

@@ -350,6 +350,59 @@ def test_nothing_bounds_what_a_missing_score_without_a_range_could_have_been(run
     assert "nothing bounds what they could have been" in finding.reason
 
 
+def chosen_losses(num_items, scores=None, *, renamed=None):
+    """Behaviour with a loss of 0.5 for each chosen item, or one of ``scores`` by its position."""
+
+    def behave(trial):
+        chosen = trial.choose([f"{'other' if number == renamed else 'q'}{number}" for number in range(num_items)])
+        trial.record_examples("accuracy", [(scores or {}).get(number, 0.5) for number in chosen])
+
+    return behave
+
+
+def test_a_candidate_that_exceeds_the_shares_scored_so_far_is_judged_once_the_baseline_does_so_too(run):
+    early = first_chosen(300)[0]
+    late = next(number for number in range(300) if number not in first_chosen(300, LOOKS[-2]))
+    behaviour = chosen_losses(300, {late: 3.0}), chosen_losses(300, {early: 1.01, late: 3.0})
+    lower = replace(metric(margin=0.3), direction=Direction.LOWER)
+    cut, whole = Subject(*behaviour), Subject(*behaviour)
+
+    (at_first_look,), _ = run(cut, lower, looks=LOOKS, **stops_after(cut, 3))
+    (at_last_look,), _ = run(whole, lower, looks=LOOKS)
+    (alone,), _ = run(Subject(*behaviour), lower)
+
+    assert (at_first_look.verdict, at_first_look.blame) == (Verdict.INCONCLUSIVE, None)
+    assert f"score of item 'q{early}' is 1.01, and those of the baseline so far are shares" in at_first_look.reason
+    assert at_last_look.num_pairs == 300
+    assert at_last_look.verdict is alone.verdict is Verdict.INCONCLUSIVE  # unbounded, and fewer than 1,000 items
+
+
+@pytest.mark.parametrize(
+    ("looks", "num_trials"),
+    [pytest.param(LOOKS, 9, id="at-the-last-look"), pytest.param((0.999, 1.0), 3, id="once-no-item-is-left")],
+)
+def test_a_candidate_that_exceeds_the_shares_of_all_items_is_an_error(run, looks, num_trials):
+    subject = Subject(chosen_losses(300), chosen_losses(300, {first_chosen(300)[0]: 1.01}))
+
+    (finding,), _ = run(subject, looks=looks)
+
+    assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.CANDIDATE)
+    assert "the scores of the baseline are shares between 0 and 1" in finding.reason
+    assert len(subject.measured) == num_trials
+
+
+def test_a_choice_from_other_items_is_an_error_at_once_even_if_a_score_is_no_share(run):
+    early = first_chosen(300)[0]
+    late = next(number for number in range(300) if number not in first_chosen(300))
+    subject = Subject(chosen_losses(300), chosen_losses(300, {early: 1.01}, renamed=late))
+
+    (finding,), _ = run(subject, looks=LOOKS)
+
+    assert (finding.verdict, finding.blame) == (Verdict.ERROR, Blame.BOTH)
+    assert "choose from items with different ids" in finding.reason
+    assert len(subject.measured) == 3
+
+
 @pytest.mark.parametrize(
     ("num_items", "margin", "verdict"),
     [

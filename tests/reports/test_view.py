@@ -207,6 +207,19 @@ def test_a_gate_of_guards_alone_says_that_they_are_undecided(runs):
     assert view.next_steps[0].action.endswith("was found, undecided metrics only warn")
 
 
+def test_an_undecided_guard_is_not_said_to_be_within_its_margin_beside_what_fails_without_blocking(runs, failing):
+    guard = replace(runs["inconclusive"].findings[1], tier=Tier.GUARD)
+    advisory = replace(next(each for each in failing.findings if each.verdict is Verdict.FAIL), tier=Tier.ADVISORY)
+
+    alone = view_run(replace(runs["passing"], findings=(guard, advisory)))
+    beside = view_run(replace(runs["passing"], findings=(*runs["passing"].findings[:2], guard)))
+
+    assert alone.exit_meaning == (
+        "no degradation beyond a margin was found in what blocks, and what is undecided only warns"
+    )
+    assert beside.exit_meaning == "nothing that blocks degraded by more than its margin"
+
+
 def test_a_metric_that_fails_without_blocking_is_named_and_nothing_denies_it(runs, failing):
     advisory = replace(next(each for each in failing.findings if each.verdict is Verdict.FAIL), tier=Tier.ADVISORY)
 

@@ -29,12 +29,14 @@ class ItemsError(ValueError):
         fact: How the items differ.
         task: The task in which they differ; empty if the problem concerns all items of a side.
         side: The side that lacks or repeats something; ``None`` if neither side alone is to blame.
+        so_far: How they differ so far, if scores of further items could change that; empty if none could.
     """
 
-    def __init__(self, fact: str, *, task: str = "", side: Side | None = None) -> None:
+    def __init__(self, fact: str, *, task: str = "", side: Side | None = None, so_far: str = "") -> None:
         super().__init__(fact)
         self.task = task
         self.side = side
+        self.so_far = so_far
 
 
 def _refuse(error: ItemsError) -> None:
@@ -336,11 +338,13 @@ def _require_shares(name: str, candidate: list[ScoredItem]) -> None:
     """Refuse a score of the candidate that cannot be a share, as those of the baseline are."""
     for item in candidate:
         if item.score is not None and not is_share(item.score):
+            fact = f"the candidate's score of item {item.id!r}{_of(name)} is {item.score:.8g}"
+            advice = "if they are none, declare their range"
             raise ItemsError(
-                f"the candidate's score of item {item.id!r}{_of(name)} is {item.score:.8g}, and the scores of the baseline "
-                "are shares between 0 and 1: if they are none, declare their range",
+                f"{fact}, and the scores of the baseline are shares between 0 and 1: {advice}",
                 task=name,
                 side=Side.CANDIDATE,
+                so_far=f"{fact}, and those of the baseline so far are shares between 0 and 1 ({advice})",
             )
 
 

@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Literal, NamedTuple, Self
 
 from mainstay.records.errors import ConfigurationError
-from mainstay.records.findings import Blame, Finding, Verdict
+from mainstay.records.findings import Blame, Finding, Verdict, meaning_of_pass
 from mainstay.records.formatting import first_few
 from mainstay.records.plans import Plan
 from mainstay.stats.sequential import look_weights
@@ -211,36 +211,33 @@ def judge_gate(facts: GateFacts) -> GateJudgement:
 def _reason(rule: GateRule, facts: GateFacts) -> str:
     """The condition in words, with the metrics that meet it."""
     if rule.verdict is Verdict.PASS:
-        return _reason_of_pass(rule, facts)
+        return _reason_of_pass(facts)
     culprits = list(filter(rule.concerns, facts.findings))
     counted = f", {len(culprits)} of {len(facts.findings)} metrics" if rule.status == 0 else ""
     return f"{rule.when}{counted}: {_names(culprits)}" if culprits else rule.when
 
 
-def _reason_of_pass(rule: GateRule, facts: GateFacts) -> str:
-    """The condition of a pass, limited to what blocks and is not waived, with the counts of metrics."""
-    waived = [finding for finding in facts.findings if finding.verdict is Verdict.WAIVED]
-    advisory = [
-        finding for finding in facts.findings if finding.verdict is Verdict.FAIL
-    ]  # one that blocks precludes a pass
-    told = "no metric that blocks degraded by more than its margin" if advisory else rule.when
-    told += " except what is waived" if waived else ""
-    return f"{told}: {_passed(facts, waived, advisory)}" if facts.findings else told
+def _reason_of_pass(facts: GateFacts) -> str:
+    """What a pass means, with the counts of metrics."""
+    told = meaning_of_pass(facts.findings, nothing="no metric")
+    return f"{told}: {_passed(facts)}" if facts.findings else told
 
 
-def _passed(facts: GateFacts, waived: Sequence[Finding], advisory: Sequence[Finding]) -> str:
+def _passed(facts: GateFacts) -> str:
     """Number of passed metrics, with the names of those that degraded and the number of undecided ones."""
-    findings = facts.findings
-    num_passed = sum(finding.verdict is Verdict.PASS for finding in findings)
-    undecided = sum(finding.verdict is Verdict.INCONCLUSIVE for finding in findings)
-    num_new = sum(finding.verdict is Verdict.NEW for finding in findings)
-    if num_new == len(findings):
-        if facts.is_first:
-            return f"the baseline gates nothing, all {num_new} are new and judged from the next change on"
-        return f"none of {num_new} was judged, all are new"
-    told = f"{num_passed} of {len(findings)} passed" + (f", waived: {_names(waived)}" if waived else "")
-    told += f", failed without blocking: {_names(advisory)}" if advisory else ""
-    return told + (f", {undecided} that do not block are undecided" if undecided else "")
+    by_verdict = {verdict: [finding for finding in facts.findings if finding.verdict is verdict] for verdict in Verdict}
+    count = len(facts.findings)
+    if len(by_verdict[Verdict.NEW]) == count:
+        told = f"all {count} are new" if count > 1 else "the only metric is new"
+        return f"the baseline gates nothing, {told} and judged from the next change on" if facts.is_first else told
+    told = f"{len(by_verdict[Verdict.PASS])} of {count} passed"
+    if waived := by_verdict[Verdict.WAIVED]:
+        told += f", waived: {_names(waived)}"
+    if advisory := by_verdict[Verdict.FAIL]:  # one that blocks precludes a pass
+        told += f", failed without blocking: {_names(advisory)}"
+    if undecided := len(by_verdict[Verdict.INCONCLUSIVE]):
+        told += f", {undecided} that {'does not block is' if undecided == 1 else 'do not block are'} undecided"
+    return told
 
 
 def _names(findings: Sequence[Finding]) -> str:

@@ -191,19 +191,22 @@ class EvaluationLog(WorkloadLog):
         paired, refused, sides = self.paired(score, num_looks)
         repeats = self._repeats(score) if (0, Side.BASELINE, 1) in self.trials else {}
         undeclared = _undeclared(sides, {metric.scoring.task for metric in metrics if metric.scoring}, mean)
+        num_unscored = self._num_unscored(score, num_looks)
         samples = []
         for metric in metrics:
             task = metric.scoring.task if metric.scoring else ""
             trouble = undeclared or refused.get(task)
             if trouble is not None:
-                samples.append(preset_samples(metric, refused=trouble, tier=_declared_tier(metric)))
+                samples.append(
+                    preset_samples(metric, refused=trouble, tier=_declared_tier(metric), may_change=num_unscored > 0)
+                )
             elif task in paired:
-                num_left = self._num_left(paired[task], paired.values(), score, num_looks)
+                num_left = _num_left(paired[task], self.shares[num_looks - 1], num_unscored)
                 samples.append(_with_repeat(paired[task], metric, repeats.get(task), num_left=num_left))
             elif any(task in tasks for tasks in sides.values()):
                 lacking = next(side for side, tasks in sides.items() if task not in tasks)
                 samples.append(preset_samples(metric, lacking=lacking, tier=_declared_tier(metric)))
-            elif num_looks < len(self.shares) and self._num_unscored(score, paired.values()):
+            elif num_unscored:
                 samples.append(unscored_samples(metric, tier=_declared_tier(metric)))
             else:
                 nothing = ItemsError("neither revision recorded a score of it")
@@ -238,22 +241,19 @@ class EvaluationLog(WorkloadLog):
             )
         except ItemsError as error:
             return {}, dict.fromkeys(scorings, error), tasks
-        if not refused and (choice := self._different_choice(score, num_looks)):
+        is_open = all(error.so_far for error in refused.values())
+        if is_open and (choice := self._different_choice(score, num_looks)):
             return {}, dict.fromkeys(scorings, choice), tasks
         return {task.name: task for task in found}, refused, tasks
 
-    def _num_left(self, task: PairedTask, scored: Iterable[PairedTask], score: str, num_looks: int) -> int:
-        """Largest number of scores of a task that a side may still record after some looks."""
+    def _num_unscored(self, score: str, num_looks: int) -> int:
+        """Number of items, of all tasks, that the baseline has not scored after some looks."""
         if num_looks == len(self.shares):
             return 0
-        num_items, unscored = len(task.ids), self._num_unscored(score, scored)
-        expected = num_items / self.shares[num_looks - 1]
-        return math.ceil(max(0, min(unscored, MOST_UNEVEN * expected - num_items)) * task.repeats)
-
-    def _num_unscored(self, score: str, scored: Iterable[PairedTask]) -> int:
-        """Number of items, of all tasks, that the sides have not scored yet."""
-        examples = self.trials[0, Side.BASELINE, 0].examples.get(score)
-        return examples.chosen_of - sum(len(each.ids) for each in scored) if examples else 0
+        at_looks = [self.trials[look, Side.BASELINE, 0].examples.get(score) for look in range(num_looks)]
+        is_one = self._is_one(score)
+        scored = {(item.task, item.id) for examples in at_looks for item in _items(examples, is_one=is_one)}
+        return max(0, at_looks[0].chosen_of - len(scored)) if at_looks[0] else 0
 
     def _different_choice(self, score: str, num_looks: int) -> ItemsError | None:
         """Why items that neither side has scored yet cannot be the same; ``None`` if they can."""
@@ -353,6 +353,12 @@ def _items(examples: Examples | None, *, is_one: bool) -> Iterator[ScoredItem]:
             f"{task}/{cluster}" if is_named and cluster else cluster,
             *texts,
         )
+
+
+def _num_left(task: PairedTask, share: float, num_unscored: int) -> int:
+    """Largest number of scores of a task that a side may still record after a share of the items was scored."""
+    num_items = len(task.ids)
+    return math.ceil(max(0, min(num_unscored, MOST_UNEVEN * num_items / share - num_items)) * task.repeats)
 
 
 def _mean(items: Iterable[ScoredItem]) -> tuple[float, int]:

@@ -112,17 +112,27 @@ def _too_many_missing(task: PairedTask, metric: Metric, score_range: float, num_
 
 
 def preset_samples(
-    metric: Metric, *, refused: ItemsError | None = None, tier: Tier | None, lacking: Side = Side.CANDIDATE
+    metric: Metric,
+    *,
+    refused: ItemsError | None = None,
+    tier: Tier | None,
+    lacking: Side = Side.CANDIDATE,
+    may_change: bool = False,
 ) -> TaskSamples:
     """Samples of a task that cannot be judged: only one side has it, or the items differ.
 
     Args:
         metric: The metric of the task.
         refused: How the items differ; ``None`` if a side has none.
-        lacking: The side that has none.
         tier: Declared tier.
+        lacking: The side that has none.
+        may_change: Whether later looks score further items. If these could make the scores comparable, the task is
+            undecided, not an error.
     """
-    if refused is not None:
+    if refused is not None and refused.so_far and may_change:
+        reason = f"{refused.so_far}; later looks may change that"
+        finding = Finding(metric=metric, verdict=Verdict.INCONCLUSIVE, reason=reason)
+    elif refused is not None:
         blame = Blame(refused.side) if refused.side else Blame.BOTH
         finding = Finding(metric=metric, verdict=Verdict.ERROR, reason=str(refused), blame=blame)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -290,3 +290,27 @@ class Finding:
         return tuple(
             seed for seed, degradation in zip(self.seeds, self.degradations, strict=True) if degradation > self.cap
         )
+
+
+def meaning_of_pass(findings: Sequence[Finding], *, nothing: str) -> str:
+    """What a gate that passes found, which claims nothing about metrics that are undecided or do not block.
+
+    Args:
+        findings: Its findings; those that block are passed, waived or new.
+        nothing: What did not degrade, such as ``no metric``.
+
+    Example:
+        >>> meaning_of_pass((), nothing="no metric")
+        'nothing was judged that could block'
+    """
+    verdicts = {finding.verdict for finding in findings}
+    judged = {finding.verdict for finding in findings if finding.blocks}
+    only_warns = any(finding.only_warns for finding in findings)
+    excepted = " except what is waived" if Verdict.WAIVED in verdicts else ""
+    if Verdict.PASS in judged or (Verdict.WAIVED in judged and not only_warns):
+        limited = "" if verdicts <= {Verdict.PASS, Verdict.WAIVED, Verdict.NEW} else " that blocks"
+        return f"{nothing}{limited} degraded by more than its margin{excepted}"
+    if only_warns:
+        limited = " in what blocks" if Verdict.FAIL in verdicts else ""
+        return f"no degradation beyond a margin was found{limited}{excepted}, and what is undecided only warns"
+    return "nothing was judged that could block"

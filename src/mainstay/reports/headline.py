@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mainstay.records.findings import Finding, Verdict
+from mainstay.records.findings import Verdict, meaning_of_pass
 from mainstay.records.formatting import UNKNOWN, first_few
 from mainstay.records.runs import Run
 from mainstay.reports.cleaning import clean
@@ -37,7 +37,6 @@ _FAULTS = {
     Verdict.MISSING: "a metric is missing",
     Verdict.ERROR: "the candidate is broken",
 }
-_WITH_ADVISORY_FAILS = "nothing that blocks degraded by more than its margin"
 _UNDECIDED = "undecided: neither a degradation beyond the margin nor its absence was shown"
 _NOTHING_JUDGED = "nothing was judged, so nothing is known about the change"
 
@@ -56,23 +55,10 @@ def exit_meaning(run: Run) -> str:
     if run.verdict is Verdict.INCONCLUSIVE and run.exit_status != 3:
         return f"undecided, which the policy maps to {run.exit_status}"
     if run.verdict is Verdict.PASS:
-        return _meaning_of_pass(run.findings)
+        return meaning_of_pass(run.findings, nothing="nothing")
     if run.exit_status == 1:
         return _FAULTS.get(run.verdict, EXIT_MEANINGS[1])
     return EXIT_MEANINGS[run.exit_status]
-
-
-def _meaning_of_pass(findings: Sequence[Finding]) -> str:
-    """What a pass means, given its findings."""
-    verdicts = {finding.verdict for finding in findings}
-    meaning = _WITH_ADVISORY_FAILS if Verdict.FAIL in verdicts else EXIT_MEANINGS[0]
-    if Verdict.WAIVED in verdicts:
-        return f"{meaning} except what is waived"
-    if verdicts & {Verdict.PASS, Verdict.FAIL}:
-        return meaning
-    if any(finding.only_warns for finding in findings):
-        return "no degradation beyond a margin was found, and what is undecided only warns"
-    return "nothing was judged that could block"
 
 
 def decisive_sentence(run: Run, rows: Sequence[FindingRow]) -> str:
