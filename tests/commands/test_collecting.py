@@ -22,6 +22,7 @@ from mainstay.records.findings import Waiver
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
 from mainstay.records.selections import EVERYTHING
 from mainstay.records.trials import Side
+from mainstay.revisions.environments import Resolution
 from mainstay.revisions.workspace import Prepared
 from mainstay.workers.collecting import Collection, Problem
 
@@ -69,6 +70,7 @@ def collect(monkeypatch):
             specs={Side.BASELINE: specs},
             launchers={},
             startup={side: {} for side in Side},
+            resolutions={side: Resolution(side=side, pins=()) for side in Side},
             prepared=Prepared({}, ""),
         )
         return collect_agenda(session, harness)

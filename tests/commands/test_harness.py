@@ -130,7 +130,8 @@ def test_the_change_that_adds_the_first_workloads_prepares_them_itself(session, 
 
 def test_a_candidate_that_prepared_both_revisions_is_reviewed():
     prepared = Prepared({}, "", "it fails in the baseline")
-    of_both: Any = SimpleNamespace(prepared=prepared, startup={side: {} for side in Side})
+    resolutions = {side: Resolution(side=side, pins=()) for side in Side}
+    of_both: Any = SimpleNamespace(prepared=prepared, startup={side: {} for side in Side}, resolutions=resolutions)
 
     assert list(filter(None, collecting._reviews(of_both))) == [
         "it fails in the baseline, and the candidate's prepared both revisions: review it, accept it with a waiver"
