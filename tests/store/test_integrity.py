@@ -5,7 +5,16 @@ import time
 import pytest
 
 from mainstay.records.errors import StoreError
-from mainstay.store.integrity import describe_changes, find_changes, read_manifest, take_manifest, write_manifest
+from mainstay.store import integrity
+from mainstay.store.files import file_digest
+from mainstay.store.integrity import (
+    WatchedInput,
+    describe_changes,
+    find_changes,
+    read_manifest,
+    take_manifest,
+    write_manifest,
+)
 
 
 @pytest.fixture
@@ -72,6 +81,46 @@ def test_whatever_changes_is_found_by_its_path(folder, change, path):
     change(folder)
 
     assert find_changes(folder, before) == (path,)
+
+
+def test_only_the_files_of_an_input_that_were_touched_are_read_again(folder, monkeypatch):
+    watched = WatchedInput(folder)
+    reading = []
+    monkeypatch.setattr(integrity, "file_digest", lambda path: reading.append(path.name) or file_digest(path))
+
+    assert not watched.has_changed()
+    assert reading == []
+    os.utime(folder / "b.so", (0, 0))
+    assert not watched.has_changed()
+    assert reading == ["b.so"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda folder: rewrite_in_place(folder / "inner" / "a.py"), id="content-with-old-times"),
+        pytest.param(lambda folder: (folder / "b.so").unlink(), id="a-file-less"),
+        pytest.param(lambda folder: (folder / "inner" / "new").touch(), id="a-file-more"),
+        pytest.param(lambda folder: (folder.parent / "outside").write_text("other"), id="what-a-link-leads-to"),
+        pytest.param(shutil.rmtree, id="gone"),
+    ],
+)
+def test_whatever_changes_in_an_input_is_found(folder, change):
+    watched = WatchedInput(folder)
+    time.sleep(0.05)  # older kernels stamp files every 10 ms
+
+    change(folder)
+
+    assert watched.has_changed()
+
+
+def test_an_empty_input_that_is_gone_has_changed(tmp_path):
+    (tmp_path / "data").mkdir()
+    watched = WatchedInput(tmp_path / "data")
+
+    (tmp_path / "data").rmdir()
+
+    assert watched.has_changed()
 
 
 def test_a_folder_that_is_gone_has_changed(folder):

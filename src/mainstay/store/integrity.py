@@ -4,11 +4,11 @@
   :func:`take_manifest`.
 - :func:`find_changes`: the paths that no longer match a manifest.
 - :func:`read_manifest`, :func:`write_manifest`: a manifest as a file, next to the folder that it describes.
+- :class:`WatchedInput`: a file or folder of the user, of which only the content matters.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import stat
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mainstay.records.errors import StoreError
-from mainstay.store.files import write_text
+from mainstay.store.files import combined_digest, file_digest, files_at, write_text
 
 VERSION = 1
 """Version of the file format; a manifest of another version counts as missing."""
@@ -113,6 +113,45 @@ def find_changes(folder: Path, manifest: Manifest) -> tuple[str, ...]:
     return tuple(sorted(changed))
 
 
+class WatchedInput:
+    """A file, or all files below a folder, as they are when this is made; links are followed.
+
+    Args:
+        place: The file or folder.
+
+    Attributes:
+        sha256: Digest over names and contents, see :func:`~mainstay.store.files.content_digest`.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self._statuses = _statuses(place)  # before reading, so that a write meanwhile is a change
+        self._contents = {path: file_digest(path) for path in self._statuses}
+        self.sha256 = combined_digest(place, self._contents)
+
+    def has_changed(self) -> bool:
+        """Whether a name or a content differs now, or cannot be read; only files whose status differs are read."""
+        try:
+            if not self._place.exists():
+                return True
+            found = _statuses(self._place)
+            touched = [path for path, status in found.items() if status != self._statuses.get(path)]
+            return found.keys() != self._statuses.keys() or any(
+                file_digest(path) != self._contents[path] for path in touched
+            )
+        except OSError:
+            return True
+
+
+def _statuses(place: Path) -> dict[Path, tuple[int, ...]]:
+    """What the system changes with the content of each file: size, times, number and mode."""
+    statuses = ((path, path.stat()) for path in files_at(place))
+    return {
+        path: (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_mode)
+        for path, status in statuses
+    }
+
+
 def describe_changes(paths: tuple[str, ...]) -> str:
     """Changed paths in a few words.
 
@@ -158,8 +197,7 @@ def _content(place: Path, mode: int) -> str:
         return f"->{os.readlink(place)}"
     if not stat.S_ISREG(mode):  # opening a pipe would block
         return "special"
-    with place.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_digest(place)
 
 
 def _entry(status: os.stat_result, content: str) -> Entry:
