@@ -154,7 +154,7 @@ class Seals:
         self._folders: list[tuple[str, Path, Manifest]] = []
 
     def add(self, name: str, folder: Path) -> None:
-        """Record the current content of a folder.
+        """Record the current content of a folder that the run has made, and to which nothing will write.
 
         Args:
             name: Description of the folder, for reports.
@@ -163,7 +163,7 @@ class Seals:
         Raises:
             StoreError: If it cannot be read.
         """
-        self._folders.append((name, folder, take_manifest(folder)))
+        self._folders.append((name, folder, take_manifest(folder, is_untouched=True)))
 
     def find_changes(self) -> tuple[str, ...]:
         """Describe changes to all but shared inputs since the recording; a changed layer is removed."""

@@ -14,7 +14,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,9 +62,12 @@ class Manifest:
 
     Attributes:
         entries: Entries by path relative to the folder.
+        ctimes: Time in nanoseconds of the last change of anything at each path, folders and the folder itself included;
+            empty if it may change without a change that matters. It is never stored.
     """
 
     entries: Mapping[str, Entry]
+    ctimes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def num_bytes(self) -> int:
@@ -72,24 +75,33 @@ class Manifest:
         return sum(entry.size for entry in self.entries.values() if entry.content != FOLDER)
 
 
-def take_manifest(folder: Path) -> Manifest:
+def take_manifest(folder: Path, *, is_untouched: bool = False) -> Manifest:
     """Record everything below a folder; links are not followed.
 
     Args:
         folder: The folder. One with torch has thousands of files and several gigabytes.
+        is_untouched: Whether nothing will write to it, so that even a change that was undone is one. Landlock does not
+            refuse a change of a mode, which can hide a module until it is undone.
 
     Raises:
         StoreError: If something cannot be read.
     """
     try:
         found = dict(_walk(folder))
+        ctimes = _ctimes(folder, found) if is_untouched else {}
         with ThreadPoolExecutor() as pool:  # reading and hashing release the interpreter lock
             contents = list(pool.map(lambda path: _content(folder / path, found[path].st_mode), found))
     except OSError as error:
         raise StoreError(
             f"what was installed cannot be read: {error.strerror}", looked_in=str(error.filename)
         ) from error
-    return Manifest(entries={path: _entry(found[path], content) for path, content in zip(found, contents, strict=True)})
+    entries = {path: _entry(found[path], content) for path, content in zip(found, contents, strict=True)}
+    return Manifest(entries=entries, ctimes=ctimes)
+
+
+def _ctimes(folder: Path, found: Mapping[str, os.stat_result]) -> dict[str, int]:
+    """Time of the last change of anything at each path that was found, and of the folder itself as ``.``."""
+    return {".": folder.stat().st_ctime_ns} | {path: status.st_ctime_ns for path, status in found.items()}
 
 
 def find_changes(folder: Path, manifest: Manifest) -> tuple[str, ...]:
@@ -108,6 +120,9 @@ def find_changes(folder: Path, manifest: Manifest) -> tuple[str, ...]:
         for path, status in found.items():
             if path not in changed and not _is_unchanged(f"{folder}/{path}", manifest.entries[path], status):
                 changed.add(path)
+        if manifest.ctimes and not changed:  # otherwise the folder of each changed path would be named, too
+            ctimes = _ctimes(folder, found)
+            changed = {path for path, ctime in ctimes.items() if ctime != manifest.ctimes[path]}
     except OSError as error:
         return (str(Path(error.filename or folder).name),)
     return tuple(sorted(changed))
