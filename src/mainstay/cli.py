@@ -136,7 +136,8 @@ def main() -> None:
 @click.option(
     "--resume",
     is_flag=True,
-    help="Continue the latest interrupted gate with its own options (others are refused); no completed trial is repeated.",
+    help="Continue the latest interrupted gate with its own options (others are refused). Completed trials are kept, "
+    "except after a kill where workers are not confined.",
 )
 @report_options(FILES)
 @click.option("--seconds", type=FiniteRange(min=0), help="Measure no longer than this.  [default: as configured]")

@@ -3,16 +3,19 @@
 import errno
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from mainstay.commands import tampering
 from mainstay.commands.tampering import checked
-from mainstay.records.errors import StoreError
+from mainstay.records.errors import Interrupted, StoreError
 from mainstay.records.trials import Outcome, Side, Trial
 from mainstay.revisions.git import Repository
 from mainstay.revisions.workspace import Seals
+from mainstay.store.integrity import WatchedInput
+from mainstay.store.interruption import interruptible
 from mainstay.store.journal import new_run
 
 TRIAL = Trial(workload="w", side=Side.BASELINE, seed=0, pair=0, outcome=Outcome.COMPLETED)
@@ -47,9 +50,9 @@ def harness(tmp_path, session):
         installed = tmp_path / "installed"
         installed.mkdir(exist_ok=True)
         (installed / "model.py").write_text("good = True\n")
-        seals = Seals([])
+        seals = Seals([], session.repository.read_shared(["data"]))
         seals.add("the environment of the baseline", installed)
-        return SimpleNamespace(seals=seals, shared=session.repository.shared_digests(["data"]), installed=installed)
+        return SimpleNamespace(seals=seals, installed=installed)
 
     return harness
 
@@ -57,7 +60,7 @@ def harness(tmp_path, session):
 @pytest.mark.parametrize("end", [KeyboardInterrupt(), StoreError("no room"), None], ids=["ctrl-c", "error", "whole"])
 def test_what_was_changed_before_an_attempt_ended_is_known_to_all_later_attempts(session, harness, end):
     built = harness()
-    with suppress(KeyboardInterrupt, StoreError), checked(session, built):
+    with suppress(KeyboardInterrupt, Interrupted, StoreError), checked(session, built):
         session.folder.journal.append_trial(TRIAL)
         (built.installed / "model.py").write_text("good = False\n")
         if end:
@@ -95,26 +98,77 @@ def test_the_trials_of_an_attempt_that_cannot_be_checked_are_dropped_and_the_use
 
     with monkeypatch.context() as patch, suppress(OSError), checked(session, harness()):
         session.folder.journal.append_trial(TRIAL)
-        patch.setattr(tampering, "find_tampering", refuse)
+        patch.setattr(Seals, "find_changes", refuse)
     with checked(session, harness()) as check:
         kept = session.folder.journal.trials()
 
     (note,) = check.notes
     assert kept == []
-    assert note.startswith("1 trial does not count: ")
+    assert note == (
+        "1 trial does not count and is measured again: the run ended before it could check what no worker may change, "
+        "and workers were not confined"
+    )
     assert session.observer.told == [note]
 
 
-def test_a_shared_input_that_was_removed_is_a_change(session, harness):
+def make_unreadable(data):
+    """Put something in its place whose status the system refuses, for every user."""
+    data.unlink()
+    data.symlink_to("x" * 300)
+
+
+@pytest.mark.parametrize("change", [Path.unlink, make_unreadable], ids=["removed", "unreadable"])
+def test_a_shared_input_that_is_removed_or_cannot_be_read_is_a_change(session, harness, change):
     with checked(session, harness()) as check:
-        (session.repository.root / "data").unlink()
+        change(session.repository.root / "data")
 
     assert check.tampering == ("the shared input data",)
 
 
+def test_changed_code_is_journalled_before_shared_data_is_read(session, harness, monkeypatch):
+    built = harness()
+    with suppress(Interrupted), checked(session, built):
+        (built.installed / "model.py").write_text("good = False\n")
+        monkeypatch.setattr(WatchedInput, "has_changed", lambda _: interrupt())
+        interrupt()
+
+    assert session.folder.journal.tampering() == ("the environment of the baseline (model.py)",)
+
+
+def test_trials_do_not_count_if_a_further_interrupt_ends_the_check_of_shared_data(session, harness, monkeypatch):
+    with suppress(KeyboardInterrupt), checked(session, harness()):
+        session.folder.journal.append_trial(TRIAL)
+        monkeypatch.setattr(WatchedInput, "has_changed", lambda _: interrupt())
+        interrupt()
+
+    assert session.folder.journal.num_dropped() == 1
+    (told,) = session.observer.told
+    assert told.startswith("1 trial does not count and is measured again: the run ended before")
+
+
+def test_an_interrupt_after_a_forbidden_change_advises_a_new_gate(session, harness):
+    built = harness()
+    (built.installed / "model.py").write_text("good = False\n")
+    with pytest.raises(Interrupted) as raised, interruptible("resume"), checked(session, built):
+        interrupt()
+
+    assert raised.value.next_step == "correct the candidate, then start a new gate"
+
+
+def test_changed_dependencies_that_cannot_be_removed_are_journalled(session):
+    def refuse(_):
+        raise PermissionError(errno.EACCES, "refused")
+
+    layer = SimpleNamespace(find_changes=lambda: ("a.pth",), discard=refuse)
+    with checked(session, SimpleNamespace(seals=Seals([layer]))) as check:
+        pass
+
+    assert check.tampering == ("the cached dependencies (a.pth)",)
+
+
 def test_changes_on_other_machines_that_came_before_an_interruption_are_journalled(session, harness):
     elsewhere = []
-    with suppress(KeyboardInterrupt), checked(session, harness(), elsewhere=elsewhere):
+    with suppress(Interrupted), checked(session, harness(), elsewhere=elsewhere):
         elsewhere.append("the workloads (a.py)")
         interrupt()
 

@@ -211,6 +211,22 @@ def test_where_workers_are_not_confined_code_that_was_changed_before_an_interrup
 
 
 @pytest.mark.slow
+def test_where_workers_are_not_confined_an_interrupted_gate_that_changed_nothing_keeps_its_trials_and_passes(
+    project, gate_unconfined
+):
+    source = f"REPOSITORY = {str(project.root)!r}\n{INTERRUPTS_THE_GATE.replace('REWRITE', '    pass')}"
+    project.write("src/subject/__init__.py", source)
+    project.edit("src/subject/model.py", "def fit(seed):", "def fit(seed):\n    import subject; subject.interrupt()")
+    first, _ = gate_unconfined()
+
+    status, run = gate_unconfined("--resume")
+
+    assert (first, status) == (130, 0)
+    assert run["findings"][0]["verdict"] == "pass"
+    assert not any("measured again" in note for note in run["notes"])
+
+
+@pytest.mark.slow
 def test_where_workers_are_not_confined_the_trials_of_a_killed_gate_are_measured_again(
     project, gate_unconfined, interrupted
 ):
@@ -220,7 +236,7 @@ def test_where_workers_are_not_confined_the_trials_of_a_killed_gate_are_measured
 
     _, run = gate_unconfined("--resume")
 
-    (note,) = [note for note in run["notes"] if "was killed" in note]
+    (note,) = [note for note in run["notes"] if "measured again" in note]
     assert note.startswith(f"{num_lost} trial")
     measured = Counter(trial_key(line) for line in interrupted.read_text().splitlines() if '"type": "trial"' in line)
     assert num_lost > 0

@@ -329,6 +329,22 @@ def test_a_shard_stays_spoiled_by_what_its_workers_changed_before_it_was_interru
     assert "on shard 2/3: the shared input data" in run["findings"][0]["reason"]
 
 
+def test_notes_of_a_shard_name_it(judge, pieces):
+    def note(line):
+        if line["type"] == "measured":
+            line["ending"]["notes"] = ["1 trial does not count"]
+
+    change(pieces / "shard-2-of-3", note)
+    change(pieces / "shard-3-of-3", note)
+
+    _, run = judge(pieces)
+
+    assert [text for text in run["notes"] if "does not count" in text] == [
+        "on shard 2/3: 1 trial does not count",
+        "on shard 3/3: 1 trial does not count",
+    ]
+
+
 def test_a_shard_that_was_killed_where_workers_are_not_confined_has_measured_nothing(judge, pieces):
     def unconfine(line):
         if line["type"] == "attempt":

@@ -1044,13 +1044,15 @@ def test_shared_inputs_are_linked_with_the_hash_of_their_content(project, tmp_pa
     repository = Repository.discover(project)
     repository.add_worktree("HEAD", tmp_path / "worktree")
 
-    digests = repository.shared_digests(["data"])
+    shared = repository.read_shared(["data"])["data"]
     repository.link_shared(["data"], tmp_path / "worktree", Side.BASELINE)
 
     assert (tmp_path / "worktree" / "data" / "raw" / "images").read_text() == "images"
-    assert repository.shared_digests(["data"]) == digests
+    assert repository.read_shared(["data"])["data"].sha256 == shared.sha256
+    assert not shared.has_changed()
     (tmp_path / "worktree" / "data" / "raw" / "images").write_text("written by a workload")
-    assert repository.shared_digests(["data"]) != digests
+    assert repository.read_shared(["data"])["data"].sha256 != shared.sha256
+    assert shared.has_changed()
 
 
 @pytest.mark.parametrize("paths", [("data", "data/raw"), ("data/raw", "data")], ids="-".join)
@@ -1072,16 +1074,17 @@ def test_a_renamed_file_changes_the_hash_of_a_shared_input(project):
     (project / "data").mkdir()
     (project / "data" / "a").write_text("content")
     repository = Repository.discover(project)
-    before = repository.shared_digests(["data"])
+    before = repository.read_shared(["data"])["data"]
 
     (project / "data" / "a").rename(project / "data" / "b")
 
-    assert repository.shared_digests(["data"]) != before
+    assert repository.read_shared(["data"])["data"].sha256 != before.sha256
+    assert before.has_changed()
 
 
 def test_a_shared_input_that_does_not_exist_is_named(project):
     with pytest.raises(TreeError, match="the shared input 'data' does not exist"):
-        Repository.discover(project).shared_digests(["data"])
+        Repository.discover(project).read_shared(["data"])
 
 
 def test_a_shared_input_that_the_revision_tracks_is_named_with_the_revision(project, tmp_path):

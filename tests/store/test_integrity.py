@@ -5,7 +5,16 @@ import time
 import pytest
 
 from mainstay.records.errors import StoreError
-from mainstay.store.integrity import describe_changes, find_changes, read_manifest, take_manifest, write_manifest
+from mainstay.store import integrity
+from mainstay.store.files import file_digest
+from mainstay.store.integrity import (
+    WatchedInput,
+    describe_changes,
+    find_changes,
+    read_manifest,
+    take_manifest,
+    write_manifest,
+)
 
 
 @pytest.fixture
@@ -72,6 +81,100 @@ def test_whatever_changes_is_found_by_its_path(folder, change, path):
     change(folder)
 
     assert find_changes(folder, before) == (path,)
+
+
+def test_only_the_files_of_an_input_that_were_touched_are_read_again(folder, monkeypatch):
+    watched = WatchedInput(folder)
+    reading = []
+    monkeypatch.setattr(integrity, "file_digest", lambda path: reading.append(path.name) or file_digest(path))
+
+    assert not watched.has_changed()
+    assert reading == []
+    os.utime(folder / "b.so", (0, 0))
+    assert not watched.has_changed()
+    assert reading == ["b.so"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda folder: rewrite_in_place(folder / "inner" / "a.py"), id="content-with-old-times"),
+        pytest.param(lambda folder: (folder / "b.so").unlink(), id="a-file-less"),
+        pytest.param(lambda folder: (folder / "inner" / "new").touch(), id="a-file-more"),
+        pytest.param(lambda folder: (folder.parent / "outside").write_text("other"), id="what-a-link-leads-to"),
+        pytest.param(shutil.rmtree, id="gone"),
+    ],
+)
+def test_whatever_changes_in_an_input_is_found(folder, change):
+    watched = WatchedInput(folder)
+    time.sleep(0.05)  # older kernels stamp files every 10 ms
+
+    change(folder)
+
+    assert watched.has_changed()
+
+
+def test_an_empty_input_that_is_gone_has_changed(tmp_path):
+    (tmp_path / "data").mkdir()
+    watched = WatchedInput(tmp_path / "data")
+
+    (tmp_path / "data").rmdir()
+
+    assert watched.has_changed()
+
+
+def change_the_mode_and_back(place):
+    mode = place.stat().st_mode
+    place.chmod(0)
+    place.chmod(mode)
+
+
+def restore_content_and_times(place):
+    status = place.stat()
+    place.write_text("a = 2")
+    place.write_text("a = 1")
+    os.utime(place, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def add_and_remove_a_file(folder):
+    (folder / "new").touch()
+    (folder / "new").unlink()
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        pytest.param(lambda folder: change_the_mode_and_back(folder / "inner"), "inner", id="the-mode-of-a-folder"),
+        pytest.param(lambda folder: change_the_mode_and_back(folder / "b.so"), "b.so", id="the-mode-of-a-file"),
+        pytest.param(change_the_mode_and_back, ".", id="the-mode-of-the-folder-itself"),
+        pytest.param(lambda folder: restore_content_and_times(folder / "inner" / "a.py"), "inner/a.py", id="content"),
+        pytest.param(lambda folder: add_and_remove_a_file(folder / "inner"), "inner", id="a-file-more"),
+    ],
+)
+def test_in_a_folder_that_nothing_else_touches_a_change_is_found_though_it_was_undone(folder, change, path):
+    before = take_manifest(folder, is_untouched=True)
+    time.sleep(0.05)  # older kernels stamp files every 10 ms
+
+    change(folder)
+
+    assert find_changes(folder, before) == (path,)
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        pytest.param(lambda folder: None, id="nothing"),
+        pytest.param(lambda folder: (folder / "inner" / "a.py").read_text(), id="reading"),
+        pytest.param(lambda folder: (folder.parent / "outside").write_text("other"), id="what-a-link-leads-to"),
+        pytest.param(lambda folder: (folder.parent / "beside").mkdir(), id="a-folder-beside-it"),
+    ],
+)
+def test_what_changes_nothing_in_a_folder_that_nothing_else_touches_is_no_change(folder, harmless):
+    before = take_manifest(folder, is_untouched=True)
+
+    harmless(folder)
+
+    assert find_changes(folder, before) == ()
 
 
 def test_a_folder_that_is_gone_has_changed(folder):

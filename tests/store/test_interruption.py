@@ -8,7 +8,7 @@ import pytest
 
 from mainstay.records.errors import Interrupted
 from mainstay.store import interruption, scratch
-from mainstay.store.interruption import cleaned_up, interruptible, interrupts_taken, undisturbed
+from mainstay.store.interruption import cleaned_up, ended_by_another, interruptible, interrupts_taken, undisturbed
 from mainstay.store.scratch import scratch_folder
 
 
@@ -116,6 +116,46 @@ def test_a_signal_that_another_thread_receives_waits_for_the_clean_up(deliver, n
         work()
 
     assert done == ["inner", "outer"]
+
+
+def test_once_interrupted_another_signal_ends_the_long_part_of_a_clean_up_alone(deliver):
+    done = []
+
+    def work():
+        with interruptible("try again"):
+            try:
+                deliver(signal.SIGTERM)
+                threading.Event().wait(600)
+            finally:
+                with undisturbed():
+                    deliver(signal.SIGINT)
+                    done.append("short")
+                    try:
+                        with ended_by_another():
+                            deliver(signal.SIGINT)
+                            threading.Event().wait(600)
+                    finally:
+                        deliver(signal.SIGINT)
+                        done.append("rest")
+
+    with pytest.raises(Interrupted):
+        work()
+
+    assert done == ["short", "rest"]
+
+
+def test_the_first_signal_waits_for_the_long_part_of_a_clean_up_too(deliver):
+    done = []
+
+    def work():
+        with interruptible("try again"), undisturbed(), ended_by_another():
+            deliver(signal.SIGINT)
+            done.append("long")
+
+    with pytest.raises(Interrupted):
+        work()
+
+    assert done == ["long"]
 
 
 def test_once_interrupted_nothing_disturbs_the_clean_up(deliver):

@@ -125,7 +125,7 @@ def run_gate(session: Session, options: GateOptions, cluster: Cluster | None) ->
                 findings = measurement.run()
         if check.tampering:
             cached = replace(cached, keys={})
-        caching_notes = cache_trials(session, harness, cached, ledgers, shared=check.shared)
+        caching_notes = cache_trials(session, harness, cached, ledgers)
         measured = Measured(
             findings=findings,
             workloads=measurement.results(),

@@ -22,7 +22,7 @@ from mainstay.revisions.environments import Resolution, SubjectEnvironment
 from mainstay.revisions.git import refuse_own_inputs
 from mainstay.revisions.layers import Layer, layers_folder
 from mainstay.revisions.workspace import Prepared, PytestSettings, Seals, add_worktrees, open_layers
-from mainstay.store.integrity import find_changes, take_manifest
+from mainstay.store.integrity import WatchedInput, find_changes, take_manifest
 from mainstay.workers.fork_server import can_fork, describe_preload, fork_servers
 from mainstay.workers.process import Launcher, WorkerSpec, compile_runner
 
@@ -39,7 +39,7 @@ class Harness:
         prepared: Variables and output of ``prepare``.
         scratch: The run's temporary folder.
         preload_note: How ``preload`` was applied; empty if it names no module.
-        seals: Manifests of everything that no worker may change.
+        seals: Records of everything that no worker may change.
         shared: SHA-256 of each shared input before the first trial.
         pytest_settings: pytest's settings of each revision.
         launchers: Functions that start the workers of each side; empty to start fresh interpreters.
@@ -117,13 +117,13 @@ def open_harness(
         yield replace(harness, pytest_settings=pytest_settings, launchers=launchers)
 
 
-def _shared_inputs(session: Session, trees: Mapping[Side, Path]) -> dict[str, str]:
-    """SHA-256 of each shared input, which must exist and be of neither revision."""
+def _shared_inputs(session: Session, trees: Mapping[Side, Path]) -> dict[str, WatchedInput]:
+    """The shared inputs by path, which must exist and be of neither revision."""
     paths = session.configuration.share
     for side in reversed(Side):  # the candidate names the inputs, so one that both revisions have is its own slip
         with refusals_of(side):
             refuse_own_inputs(paths, trees[side], side)
-    return session.repository.shared_digests(paths)
+    return session.repository.read_shared(paths)
 
 
 @contextmanager
@@ -142,13 +142,13 @@ def _build(
     resolutions: Mapping[Side, Resolution],
     layers: Mapping[str, Layer],
     *,
-    shared: Mapping[str, str],
+    shared: Mapping[str, WatchedInput],
     sources: Collection[Side],
     review: str | None,
 ) -> Harness:
     """Build environments and measuring folders, one for each source of workload files, and prepare the data."""
     repository, configuration, settings = session.repository, session.configuration, session.settings
-    seals = Seals(layers.values())
+    seals = Seals(layers.values(), shared)
     measuring: dict[Side, Path] = {}
 
     def seal(side: Side, subject: SubjectEnvironment) -> None:
@@ -199,7 +199,7 @@ def _build(
         scratch=scratch,
         preload_note=describe_preload(configuration.preload, sys.platform),
         seals=seals,
-        shared=shared,
+        shared={path: each.sha256 for path, each in shared.items()},
         resolutions=resolutions,
     )
 

@@ -364,7 +364,7 @@ def _built(folder: Path) -> Iterator[Callable[[], list[str]]]:
             inputs = input_digests(harness.prepared.variables, harness.scratch) or {}
             built = Built(specs=harness.specs_of_both, inputs=inputs)
             write_text(folder / READY, json.dumps(CONVERTER.unstructure(built)))
-            yield lambda: find_tampering(harness, {})
+            yield lambda: find_tampering(harness)
 
 
 def _has_ended(folder: Path, lock: FileLock) -> bool:

@@ -189,18 +189,20 @@ def _replay(pieces: Sequence[Piece], basis: Basis, recorded: Recorded, begun: fl
         workloads=measurement.results(),
         notes=(
             *_notes_on_pieces(pieces),
-            *dict.fromkeys(note for ending in endings for note in ending.notes),
+            *(_on_shard(piece, note) for piece in pieces if piece.ending for note in piece.ending.notes),
             *measurement.notes,
         ),
         tampering=tuple(
-            f"on shard {piece.head.shard}: {change}"
-            for piece in pieces
-            if piece.ending
-            for change in piece.ending.tampering
+            _on_shard(piece, change) for piece in pieces if piece.ending for change in piece.ending.tampering
         ),
         max_load=max((ending.max_load for ending in endings if ending.max_load), default=None),
         phases_s={**phases, "judging": time.monotonic() - begun},
     )
+
+
+def _on_shard(piece: Piece, text: str) -> str:
+    """What a shard wrote, with its name."""
+    return f"on shard {piece.head.shard}: {text}"
 
 
 def _notes_on_pieces(pieces: Sequence[Piece]) -> list[str]:

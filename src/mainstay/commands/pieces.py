@@ -219,9 +219,9 @@ def require_whole(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
     for piece in pieces:
         if piece.ending is None:
             raise PieceError(
-                f"shard {piece.head.shard} has not ended: {len(piece.trials)} trials are there",
+                f"shard {piece.head.shard} has not ended: {len(piece.trials)} trials are there that count",
                 looked_in=str(piece.path),
-                next_step=f"continue it where it ran: {piece.head.command()}; what was measured is kept",
+                next_step=f"continue it where it ran: {piece.head.command()}{'; they are kept' if piece.trials else ''}",
             )
     for piece in pieces[1:]:
         if difference := find_difference(basis_of(pieces[0]), basis_of(piece)):

@@ -54,7 +54,7 @@ def find_cached(session: Session, harness: Harness) -> Cached:
         session: Session of the run.
         harness: Both revisions.
     """
-    keys = _keys(session, harness, harness.shared)
+    keys = _keys(session, harness)
     trials, notes = {}, []
     for side, key in keys.items():
         try:
@@ -101,23 +101,20 @@ def repeatable_workloads(cached: Cached, ledgers: Sequence[WorkloadLog]) -> froz
     )
 
 
-def cache_trials(
-    session: Session, harness: Harness, cached: Cached, ledgers: Sequence[WorkloadLog], *, shared: Mapping[str, str]
-) -> list[str]:
-    """Cache the baseline's trials for later gates, unless the conditions changed while they were measured.
+def cache_trials(session: Session, harness: Harness, cached: Cached, ledgers: Sequence[WorkloadLog]) -> list[str]:
+    """Cache the baseline's trials for later gates, unless the inputs of ``prepare`` changed while they were measured.
 
     Args:
         session: Session of the run.
         harness: Both revisions.
         cached: Cached trials, with the keys that applied before the first trial.
         ledgers: Ledger of each workload.
-        shared: SHA-256 of each shared input after the last trial.
 
     Returns:
         Notes on trials that could not be cached.
     """
     notes: list[str] = []
-    if not cached.keys or _keys(session, harness, shared) != cached.keys:
+    if not cached.keys or _keys(session, harness) != cached.keys:
         return notes
     for side, key in cached.keys.items():
         trials = [
@@ -148,7 +145,7 @@ def notes_on_reuse(ledgers: Sequence[WorkloadLog]) -> list[str]:
     return [f"{what} reused from run {runs}: {why}; 'mainstay gate --fresh' draws other seeds"]
 
 
-def _keys(session: Session, harness: Harness, shared: Mapping[str, str]) -> Mapping[Side, str]:
+def _keys(session: Session, harness: Harness) -> Mapping[Side, str]:
     """Cache key of the baseline's conditions, by the source of the workload files.
 
     Returns:
@@ -167,7 +164,7 @@ def _keys(session: Session, harness: Harness, shared: Mapping[str, str]) -> Mapp
         packages_digest=environment.packages_digest,
         roots=spec.roots,
         workloads_digest="",
-        shared=shared,
+        shared=harness.shared,
         inputs=inputs,
         variables=workspace.portable(spec.variables, harness.scratch),
         threads=session.configuration.threads,

@@ -10,33 +10,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from mainstay.commands.harness import Harness
 from mainstay.commands.session import Session
-from mainstay.records.errors import EnvironmentBuildError, MainstayError
+from mainstay.records.errors import EnvironmentBuildError, Interrupted, MainstayError
 from mainstay.records.findings import Blame, Finding, Verdict
 from mainstay.records.trials import Side
 from mainstay.runner.confinement import can_confine
-from mainstay.store.interruption import undisturbed
+from mainstay.store.interruption import ended_by_another, undisturbed
 from mainstay.store.journal import ATTEMPT, CHECKED
 
 ADVICE = "let the code write to the folder that tempfile.gettempdir() names, or to HOME, never beside its modules"
 """Next step after a forbidden change by a worker."""
 
 
-def find_tampering(harness: Harness, shared: Mapping[str, str]) -> list[str]:
+AFTER_CHANGE = "correct the candidate, then start a new gate"
+"""Next step after an interrupt of a run that can no longer pass."""
+
+
+def find_tampering(harness: Harness) -> list[str]:
     """Find changes since the first trial to what no worker may change.
 
     Args:
         harness: Harness with the seals.
-        shared: SHA-256 of each shared input after the last trial.
 
     Returns:
         Descriptions of the changes.
     """
-    inputs = changed_keys(harness.shared, shared)
-    return [*harness.seals.find_changes(), *(f"the shared input {path}" for path in inputs)]
+    return [*harness.seals.find_changes(), *harness.seals.find_changed_inputs()]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -45,12 +47,10 @@ class Check:
 
     Attributes:
         tampering: Descriptions of the changes in this attempt at the run and in earlier ones; empty until it is checked.
-        shared: SHA-256 of each shared input after the last trial, without those that are gone.
         notes: Notes for the reader.
     """
 
     tampering: tuple[str, ...] = ()
-    shared: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -69,6 +69,9 @@ def checked(session: Session, harness: Harness, *, elsewhere: Sequence[str] = ()
 
     Yields:
         What is known; complete after the context.
+
+    Raises:
+        Interrupted: On an interrupt, if something was changed.
     """
     journal, check = session.folder.journal, Check()
     if num_dropped := journal.num_dropped():
@@ -82,23 +85,42 @@ def checked(session: Session, harness: Harness, *, elsewhere: Sequence[str] = ()
         session.observer.note(note)
     journal.append(ATTEMPT, is_confined=can_confine())
     try:
-        yield check
-    finally:
-        with undisturbed():
-            paths = [path for path in harness.shared if (session.repository.root / path).exists()]
-            check.shared = session.repository.shared_digests(paths)
-            found = [*find_tampering(harness, check.shared), *elsewhere]
-            journal.append(CHECKED, tampering=found)
-            if found:  # now, since a run that was interrupted has no report
-                session.observer.note(_reason(found))
-        check.tampering = journal.tampering()
+        try:
+            yield check
+        finally:
+            _look_for_changes(session, harness, elsewhere)
+            check.tampering = journal.tampering()
+    except KeyboardInterrupt as error:
+        if journal.tampering():
+            raise Interrupted("interrupted", next_step=AFTER_CHANGE) from error
+        if num_dropped := journal.num_dropped():  # a further interrupt ended the check
+            session.observer.note(_note_on_dropped(num_dropped))
+        raise
+
+
+def _look_for_changes(session: Session, harness: Harness, elsewhere: Sequence[str]) -> None:
+    """Journal and tell what was changed in an attempt; its trials count from then on."""
+
+    def keep(found: Sequence[str]) -> None:
+        session.folder.journal.append(CHECKED, tampering=list(found))
+        if found:  # now, since a run that was interrupted has no report
+            session.observer.note(_reason(found))
+
+    with undisturbed():
+        found = (*harness.seals.find_changes(), *elsewhere)
+        if found:  # first, since it may take minutes to read shared data
+            keep(found)
+        with ended_by_another():
+            inputs = harness.seals.find_changed_inputs()
+        if inputs or not found:
+            keep(inputs)
 
 
 def _note_on_dropped(num_trials: int) -> str:
     """Why trials that are in the journal do not count."""
-    what = "1 trial does" if num_trials == 1 else f"{num_trials} trials do"
+    what = "1 trial does not count and is" if num_trials == 1 else f"{num_trials} trials do not count and are"
     return (
-        f"{what} not count: the run was killed before it could check what no worker may change, and workers were not "
+        f"{what} measured again: the run ended before it could check what no worker may change, and workers were not "
         "confined"
     )
 
@@ -109,7 +131,7 @@ def require_untouched(harness: Harness) -> None:
     Raises:
         MainstayError: If there is such a change.
     """
-    if changes := harness.seals.find_changes():
+    if changes := find_tampering(harness):
         raise MainstayError(f"the workloads changed what no worker may change: {'; '.join(changes)}", next_step=ADVICE)
 
 

@@ -31,7 +31,8 @@ from filelock import FileLock, Timeout
 from mainstay.records.errors import GitError, RevisionError, StoreError, TreeError
 from mainstay.records.runs import Revision
 from mainstay.records.trials import Side
-from mainstay.store.files import FOLDER, content_digest
+from mainstay.store.files import FOLDER
+from mainstay.store.integrity import WatchedInput
 from mainstay.store.interruption import is_undisturbed
 from mainstay.store.scratch import is_scratch, remove_abandoned, scratch_folder
 
@@ -801,7 +802,7 @@ class Repository:
         """Link ignored inputs of the user's tree into a worktree.
 
         A link cannot prevent writing, and a copy of a large data set would take longer than the gate. So the input
-        itself is linked, and a write by a workload is detected by :meth:`shared_digests`.
+        itself is linked, and what :meth:`read_shared` returns detects a write by a workload.
 
         Args:
             paths: The inputs, which exist.
@@ -818,13 +819,13 @@ class Repository:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.symlink_to((self.root / path).resolve())
 
-    def shared_digests(self, paths: Iterable[str]) -> dict[str, str]:
-        """Return the SHA-256 over names and contents of each shared input.
+    def read_shared(self, paths: Iterable[str]) -> dict[str, WatchedInput]:
+        """Read each shared input.
 
         Raises:
             TreeError: If an input does not exist.
         """
-        digests = {}
+        found = {}
         for path in paths:
             place = self.root / path
             if not place.exists():
@@ -833,8 +834,8 @@ class Repository:
                     looked_in=str(place),
                     next_step=f"fetch the data, or remove {path} from tool.mainstay.share",
                 )
-            digests[path] = content_digest(place)
-        return digests
+            found[path] = WatchedInput(place)
+        return found
 
     def call(
         self, *arguments: str, check: bool = True, variables: Mapping[str, str] | None = None, stdin: bytes = b""

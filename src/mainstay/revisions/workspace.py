@@ -18,7 +18,7 @@ import subprocess
 import threading
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -39,7 +39,7 @@ from mainstay.revisions.environments import (
 from mainstay.revisions.git import Repository
 from mainstay.revisions.layers import Layer
 from mainstay.store.files import content_digest, harmful_link, iter_files
-from mainstay.store.integrity import Manifest, describe_changes, find_changes, take_manifest
+from mainstay.store.integrity import Manifest, WatchedInput, describe_changes, find_changes, take_manifest
 from mainstay.workers.descendants import run_guarded
 from mainstay.workers.process import WorkerSpec, at_once
 
@@ -141,18 +141,20 @@ def open_layers(resolutions: Iterable[Resolution]) -> Iterator[dict[str, Layer]]
 
 
 class Seals:
-    """Manifests of everything that no worker may change: installed trees, measuring folders and dependencies.
+    """Records of what no worker may change: installed trees, measuring folders, dependencies and shared inputs.
 
     Args:
         layers: The layers of dependencies.
+        inputs: Shared inputs by path.
     """
 
-    def __init__(self, layers: Iterable[Layer]) -> None:
+    def __init__(self, layers: Iterable[Layer], inputs: Mapping[str, WatchedInput] | None = None) -> None:
         self._layers = tuple(layers)
+        self._inputs = inputs or {}
         self._folders: list[tuple[str, Path, Manifest]] = []
 
     def add(self, name: str, folder: Path) -> None:
-        """Record the current content of a folder.
+        """Record the current content of a folder that the run has made, and to which nothing will write.
 
         Args:
             name: Description of the folder, for reports.
@@ -161,10 +163,10 @@ class Seals:
         Raises:
             StoreError: If it cannot be read.
         """
-        self._folders.append((name, folder, take_manifest(folder)))
+        self._folders.append((name, folder, take_manifest(folder, is_untouched=True)))
 
     def find_changes(self) -> tuple[str, ...]:
-        """Describe changes since the recording; a changed layer is removed."""
+        """Describe changes to all but shared inputs since the recording; a changed layer is removed."""
         found = [
             f"{name} ({describe_changes(paths)})"
             for name, folder, manifest in self._folders
@@ -173,8 +175,13 @@ class Seals:
         for layer in self._layers:
             if paths := layer.find_changes():
                 found.append(f"the cached dependencies ({describe_changes(paths)})")
-                layer.discard(f"it was changed while the gate ran ({describe_changes(paths)})")
+                with suppress(OSError):  # the next gate verifies it again
+                    layer.discard(f"it was changed while the gate ran ({describe_changes(paths)})")
         return tuple(found)
+
+    def find_changed_inputs(self) -> tuple[str, ...]:
+        """Describe the shared inputs that changed; this reads all that was written to, which may take minutes."""
+        return tuple(f"the shared input {path}" for path in sorted(self._inputs) if self._inputs[path].has_changed())
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 - :func:`write_text`, :func:`write_output`: write a file of mainstay's own, and one that the user names.
 - :func:`make_ignored`: make a folder of mainstay's own.
-- :func:`content_digest`, :func:`iter_files`: digest and list files.
+- :func:`content_digest`, :func:`files_at`, :func:`iter_files`: digest and list files.
 - :func:`refuse_link`, :func:`with_line_ends`: what a write to a file of a project does not change.
 - :func:`harmful_link`: a link that a copy of a folder must not follow.
 """
@@ -13,7 +13,7 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -160,13 +160,36 @@ def content_digest(place: Path, *, suffix: str = "") -> str:
         place: The file or folder.
         suffix: Suffix of the files in a folder to include, such as ``.py``; all files if empty.
     """
+    return combined_digest(place, {path: file_digest(path) for path in files_at(place, suffix=suffix)})
+
+
+def combined_digest(place: Path, contents: Mapping[Path, str]) -> str:
+    """:func:`content_digest` of a file or folder whose files have been read.
+
+    Args:
+        place: The file or folder.
+        contents: SHA-256 of each file, in the order of :func:`files_at`.
+    """
     digest = hashlib.sha256()
-    inside = (file for file in iter_files(place) if file.name.endswith(suffix))
-    for path in [place] if place.is_file() else sorted(inside):
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
+    for path, content in contents.items():
         digest.update(f"{content} {path.relative_to(place).as_posix()}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of the content of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files_at(place: Path, *, suffix: str = "") -> list[Path]:
+    """A file itself, or all files below a folder, sorted, following links.
+
+    Args:
+        place: The file or folder.
+        suffix: Suffix of the files in a folder to include; all files if empty.
+    """
+    return [place] if place.is_file() else sorted(file for file in iter_files(place) if file.name.endswith(suffix))
 
 
 def iter_files(folder: Path) -> Iterator[Path]:

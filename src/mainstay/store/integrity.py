@@ -4,22 +4,22 @@
   :func:`take_manifest`.
 - :func:`find_changes`: the paths that no longer match a manifest.
 - :func:`read_manifest`, :func:`write_manifest`: a manifest as a file, next to the folder that it describes.
+- :class:`WatchedInput`: a file or folder of the user, of which only the content matters.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from mainstay.records.errors import StoreError
-from mainstay.store.files import write_text
+from mainstay.store.files import combined_digest, file_digest, files_at, write_text
 
 VERSION = 1
 """Version of the file format; a manifest of another version counts as missing."""
@@ -62,9 +62,12 @@ class Manifest:
 
     Attributes:
         entries: Entries by path relative to the folder.
+        ctimes: Time in nanoseconds of the last change of anything at each path, folders and the folder itself included;
+            empty if it may change without a change that matters. It is never stored.
     """
 
     entries: Mapping[str, Entry]
+    ctimes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def num_bytes(self) -> int:
@@ -72,24 +75,33 @@ class Manifest:
         return sum(entry.size for entry in self.entries.values() if entry.content != FOLDER)
 
 
-def take_manifest(folder: Path) -> Manifest:
+def take_manifest(folder: Path, *, is_untouched: bool = False) -> Manifest:
     """Record everything below a folder; links are not followed.
 
     Args:
         folder: The folder. One with torch has thousands of files and several gigabytes.
+        is_untouched: Whether nothing will write to it, so that even a change that was undone is one. Landlock does not
+            refuse a change of a mode, which can hide a module until it is undone.
 
     Raises:
         StoreError: If something cannot be read.
     """
     try:
         found = dict(_walk(folder))
+        ctimes = _ctimes(folder, found) if is_untouched else {}
         with ThreadPoolExecutor() as pool:  # reading and hashing release the interpreter lock
             contents = list(pool.map(lambda path: _content(folder / path, found[path].st_mode), found))
     except OSError as error:
         raise StoreError(
             f"what was installed cannot be read: {error.strerror}", looked_in=str(error.filename)
         ) from error
-    return Manifest(entries={path: _entry(found[path], content) for path, content in zip(found, contents, strict=True)})
+    entries = {path: _entry(found[path], content) for path, content in zip(found, contents, strict=True)}
+    return Manifest(entries=entries, ctimes=ctimes)
+
+
+def _ctimes(folder: Path, found: Mapping[str, os.stat_result]) -> dict[str, int]:
+    """Time of the last change of anything at each path that was found, and of the folder itself as ``.``."""
+    return {".": folder.stat().st_ctime_ns} | {path: status.st_ctime_ns for path, status in found.items()}
 
 
 def find_changes(folder: Path, manifest: Manifest) -> tuple[str, ...]:
@@ -108,9 +120,51 @@ def find_changes(folder: Path, manifest: Manifest) -> tuple[str, ...]:
         for path, status in found.items():
             if path not in changed and not _is_unchanged(f"{folder}/{path}", manifest.entries[path], status):
                 changed.add(path)
+        if manifest.ctimes and not changed:  # otherwise the folder of each changed path would be named, too
+            ctimes = _ctimes(folder, found)
+            changed = {path for path, ctime in ctimes.items() if ctime != manifest.ctimes[path]}
     except OSError as error:
         return (str(Path(error.filename or folder).name),)
     return tuple(sorted(changed))
+
+
+class WatchedInput:
+    """A file, or all files below a folder, as they are when this is made; links are followed.
+
+    Args:
+        place: The file or folder.
+
+    Attributes:
+        sha256: Digest over names and contents, see :func:`~mainstay.store.files.content_digest`.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self._statuses = _statuses(place)  # before reading, so that a write meanwhile is a change
+        self._contents = {path: file_digest(path) for path in self._statuses}
+        self.sha256 = combined_digest(place, self._contents)
+
+    def has_changed(self) -> bool:
+        """Whether a name or a content differs now, or cannot be read; only files whose status differs are read."""
+        try:
+            if not self._place.exists():
+                return True
+            found = _statuses(self._place)
+            touched = [path for path, status in found.items() if status != self._statuses.get(path)]
+            return found.keys() != self._statuses.keys() or any(
+                file_digest(path) != self._contents[path] for path in touched
+            )
+        except OSError:
+            return True
+
+
+def _statuses(place: Path) -> dict[Path, tuple[int, ...]]:
+    """What the system changes with the content of each file: size, times, number and mode."""
+    statuses = ((path, path.stat()) for path in files_at(place))
+    return {
+        path: (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_mode)
+        for path, status in statuses
+    }
 
 
 def describe_changes(paths: tuple[str, ...]) -> str:
@@ -158,8 +212,7 @@ def _content(place: Path, mode: int) -> str:
         return f"->{os.readlink(place)}"
     if not stat.S_ISREG(mode):  # opening a pipe would block
         return "special"
-    with place.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_digest(place)
 
 
 def _entry(status: os.stat_result, content: str) -> Entry:

@@ -6,6 +6,7 @@ the interrupt: during a clean-up it only records the signal, and the interrupt i
 
 - :func:`interrupts_taken`: turn the first signal into one ``KeyboardInterrupt``, and ignore later ones.
 - :func:`undisturbed`: defer interrupts to the end of a context.
+- :func:`ended_by_another`: let one more signal end a part of a clean-up that may take minutes.
 - :func:`cleaned_up`: run a clean-up, whenever an interrupt comes.
 """
 
@@ -152,6 +153,25 @@ def undisturbed() -> Iterator[None]:
             if _state.is_held_back and not _state.num_holds and not _state.is_raised:
                 _state.is_held_back, _state.is_raised = False, True
                 raise KeyboardInterrupt
+
+
+@contextmanager
+def ended_by_another() -> Iterator[None]:
+    """Let one more signal end the context if an interrupt was raised before, even within :func:`undisturbed`.
+
+    Raises:
+        KeyboardInterrupt: If a signal comes.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not (is_main and _state.is_taken and _state.is_raised):
+        yield
+        return
+    num_holds = _state.num_holds
+    try:
+        _state.num_holds, _state.is_raised = 0, False
+        yield
+    finally:
+        _state.num_holds, _state.is_raised = num_holds, True
 
 
 def is_undisturbed() -> bool:

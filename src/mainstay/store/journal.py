@@ -169,6 +169,10 @@ class Journal:
         Raises:
             StoreError: If a complete line cannot be read.
         """
+        return self._sorted()[0]
+
+    def _sorted(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """The lines that count, and those of the last attempt if they do not."""
         standing: list[dict[str, Any]] = []
         unchecked: list[dict[str, Any]] = []
         counts = True
@@ -178,7 +182,7 @@ class Journal:
             elif line["type"] == CHECKED:
                 counts, standing, unchecked = True, [*standing, *unchecked], []
             (standing if counts else unchecked).append(line)
-        return standing
+        return standing, unchecked
 
     def tampering(self) -> tuple[str, ...]:
         """Descriptions of the forbidden changes that were found at the end of any attempt, once each.
@@ -191,11 +195,9 @@ class Journal:
         return tuple(dict.fromkeys(found))
 
     def num_dropped(self) -> int:
-        """Number of trials that do not count."""
-        all_lines, standing = (
-            [line for line in of if line["type"] == "trial"] for of in (self.read(), self.standing())
-        )
-        return len(all_lines) - len(standing)
+        """Number of trials of the last attempt that do not count."""
+        _, unchecked = self._sorted()
+        return sum(line["type"] == "trial" for line in unchecked)
 
     def first(self, kind: str) -> dict[str, Any] | None:
         """The first line of a type that counts; ``None`` if there is none.
