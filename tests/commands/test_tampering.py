@@ -5,6 +5,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -159,8 +160,9 @@ def test_changed_dependencies_that_cannot_be_removed_are_journalled(session):
     def refuse(_):
         raise PermissionError(errno.EACCES, "refused")
 
-    layer = SimpleNamespace(find_changes=lambda: ("a.pth",), discard=refuse)
-    with checked(session, SimpleNamespace(seals=Seals([layer]))) as check:
+    layer: Any = SimpleNamespace(find_changes=lambda: ("a.pth",), discard=refuse)
+    built: Any = SimpleNamespace(seals=Seals([layer]))
+    with checked(session, built) as check:
         pass
 
     assert check.tampering == ("the cached dependencies (a.pth)",)

@@ -86,7 +86,12 @@ def test_whatever_changes_is_found_by_its_path(folder, change, path):
 def test_only_the_files_of_an_input_that_were_touched_are_read_again(folder, monkeypatch):
     watched = WatchedInput(folder)
     reading = []
-    monkeypatch.setattr(integrity, "file_digest", lambda path: reading.append(path.name) or file_digest(path))
+
+    def digest(path):
+        reading.append(path.name)
+        return file_digest(path)
+
+    monkeypatch.setattr(integrity, "file_digest", digest)
 
     assert not watched.has_changed()
     assert reading == []
