@@ -115,6 +115,18 @@ def test_a_resumed_run_is_prepared_by_the_revision_that_prepared_it_first(sessio
     assert asked == [None, "it fails in the baseline"]
 
 
+def test_a_resumed_run_still_says_why_the_baseline_could_not_prepare(session, monkeypatch, tmp_path):
+    def prepare(*arguments, review):
+        return Prepared({}, "in the baseline, it failed" if review is None else "", "it fails in the baseline")
+
+    monkeypatch.setattr(workspace, "prepare", prepare)
+    session = with_settings(session)
+
+    prepared = [harness._prepare(session, {}, tmp_path, None) for _ in range(2)]
+
+    assert [each.notice for each in prepared] == ["in the baseline, it failed"] * 2
+
+
 @pytest.mark.parametrize("review", ["", "it fails in the baseline"])
 def test_a_host_is_prepared_by_the_revision_that_prepared_the_machine_of_the_gate(session, asked, tmp_path, review):
     harness._prepare(with_settings(session), {}, tmp_path, review)
@@ -136,3 +148,13 @@ def test_a_candidate_that_prepared_both_revisions_is_reviewed():
     assert list(filter(None, collecting._reviews(of_both))) == [
         "it fails in the baseline, and the candidate's prepared both revisions: review it, accept it with a waiver"
     ]
+
+
+def test_everything_is_reviewed_if_the_group_takes_a_package_from_the_baseline():
+    baseline = Resolution(side=Side.BASELINE, pins=(), lacking=("tabulate",))
+    startup: dict[Side, dict[str, str]] = {side: {} for side in Side}
+    of_both: Any = SimpleNamespace(prepared=Prepared({}, ""), resolutions={Side.BASELINE: baseline}, startup=startup)
+
+    (review,) = filter(None, collecting._reviews(of_both))
+
+    assert "takes tabulate from the baseline's workloads" in review

@@ -28,6 +28,7 @@ from mainstay.revisions.environments import (
     _failure,
     _own_folder,
     build_subject,
+    expand_group,
     import_roots,
     resolve,
     script_names,
@@ -222,22 +223,52 @@ def test_a_bumped_dependency_differs_though_the_change_names_it_in_the_group_too
 
 
 @pytest.mark.parametrize(
-    ("group", "requires"),
+    ("before", "after"),
     [
-        pytest.param(["pytest", "tool<2"], ["tool"], id="the-group-itself"),
-        pytest.param(["pytest", "gauge"], ["tool<2"], id="a-package-of-the-group"),
+        pytest.param((["tool"], ["pytest", "tool==1.0"]), (["tool"], ["pytest", "tool==2.0"]), id="a-pin-of-the-group"),
+        pytest.param((["tool<2"], ["pytest", "tool"]), (["tool>=2"], ["pytest", "tool>=2"]), id="a-floor-of-both"),
+        pytest.param((["tool"], ["pytest", "tool<2"]), (["tool"], ["pytest"]), id="released-by-the-group"),
+        pytest.param((["tool<2"], ["pytest"]), (["tool"], ["pytest", "tool==2.0"]), id="first-named-in-the-group"),
     ],
 )
-def test_a_group_cannot_move_a_dependency_of_the_baseline(shelf, trees, group, requires):
-    publish(shelf, "gauge", "1.0", *requires)
-    write(trees[Side.BASELINE], **{"pyproject.toml": pyproject(dependencies=["tool"])})
-    write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(dependencies=["tool"], benchmarks=group)})
+def test_a_dependency_that_is_bumped_in_the_group_is_measured_as_it_was_and_as_it_is(shelf, trees, before, after):
+    for side, (dependencies, group) in zip(Side, (before, after), strict=True):
+        write(trees[side], **{"pyproject.toml": pyproject(dependencies=dependencies, benchmarks=group)})
+
+    both = resolve(trees, dict.fromkeys(Side, Configuration()))
+
+    assert ("tool==1.0" in both[Side.BASELINE].pins, "tool==2.0" in both[Side.CANDIDATE].pins) == (True, True)
+    assert (both[Side.BASELINE].altered, both[Side.BASELINE].contested) == ((), ())
+
+
+@pytest.mark.parametrize("constraints", [pytest.param("", id="free"), pytest.param("tool==2.0\n", id="constrained")])
+def test_a_measuring_package_moves_only_the_dependencies_that_it_does_not_allow(shelf, trees, constraints):
+    publish(shelf, "gauge", "1.0", "tool<2", "scale")
+    publish(shelf, "scale", "1.0")
+    needed = ["tool", "scale==1.0"]
+    write(trees[Side.BASELINE], **{"constraints.txt": constraints, "pyproject.toml": pyproject(dependencies=needed)})
+    project = pyproject(dependencies=needed, benchmarks=["pytest", "gauge"])
+    write(trees[Side.CANDIDATE], **{"constraints.txt": "", "pyproject.toml": project})
+    publish(shelf, "scale", "2.0")
+
+    both = resolve(trees, dict.fromkeys(Side, Configuration(constraints=("constraints.txt",))))
+
+    assert {"gauge==1.0", "scale==1.0", "tool==1.0"} < {*both[Side.BASELINE].pins}
+    assert both[Side.BASELINE].altered == ("gauge", "tool")
+    assert both[Side.BASELINE].contested == ("tool",)
+
+
+def test_a_measuring_package_that_the_baseline_cannot_have_names_what_it_requires(shelf, trees):
+    publish(shelf, "gauge", "1.0", "tool<2")
+    write(trees[Side.BASELINE], **{"pyproject.toml": pyproject(dependencies=["tool>=2"])})
+    write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(dependencies=["tool"], benchmarks=["gauge"])})
 
     with pytest.raises(HarnessError, match="incompatible with the baseline") as caught:
         resolved(trees)
 
     assert (caught.value.side, caught.value.exit_status) == (Side.BASELINE, 4)
-    assert "tool==2.0" in caught.value.fact
+    assert "tool>=2" in caught.value.fact
+    assert "tool==" not in caught.value.fact
 
 
 def test_a_dependency_that_the_group_of_both_holds_back_is_held_back_in_both(shelf, trees):
@@ -252,20 +283,34 @@ def test_a_dependency_that_the_group_of_both_holds_back_is_held_back_in_both(she
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "constraints", "altered"),
+    ("before", "after", "constraints", "altered", "lacking"),
     [
-        pytest.param(["pytest"], ["pytest"], ("", ""), (), id="nothing"),
-        pytest.param(["pytest"], ["pytest"], ("pytest==8.0\n", "pytest==9.0\n"), (), id="a-bump-of-pytest"),
-        pytest.param(["gauge"], ["gauge"], ("gauge==1.0\n", "gauge==2.0\n"), ("gauge",), id="another-version"),
-        pytest.param(["gauge"], ["pytest"], ("", ""), ("gauge", "scale"), id="taken-away"),
-        pytest.param(["pytest"], ["pytest", "gauge"], ("", ""), ("gauge",), id="added"),
-        pytest.param(["pytest"], ["pytest", "tool"], ("", ""), (), id="what-the-baseline-needs-itself"),
+        pytest.param(["pytest"], ["pytest"], ("", ""), (), (), id="nothing"),
+        pytest.param(["pytest"], ["pytest"], ("pytest==8.0\n", "pytest==9.0\n"), (), (), id="a-bump-of-pytest"),
+        pytest.param(["gauge"], ["gauge"], ("gauge==1.0\n", "gauge==2.0\n"), ("gauge",), (), id="another-version"),
+        pytest.param(["gauge"], ["pytest"], ("", ""), ("gauge", "scale"), ("gauge", "scale"), id="taken-away"),
+        pytest.param(["pytest"], ["pytest", "gauge"], ("", ""), ("gauge",), (), id="added"),
+        pytest.param(["pytest"], ["pytest", "tool"], ("", ""), (), (), id="what-the-baseline-needs-itself"),
+        pytest.param(["pytest"], ["pytest", "pluggy"], ("", ""), (), (), id="what-pytest-brings"),
+        pytest.param(
+            ["pytest"], ["pytest", "gauge; sys_platform == 'none'"], ("", ""), (), (), id="for-other-platforms"
+        ),
+        pytest.param(
+            ["scale"], ["scale; sys_platform == 'none'"], ("", ""), ("scale",), ("scale",), id="taken-by-a-marker"
+        ),
+        pytest.param(["gauge[fine]"], ["gauge"], ("", ""), ("lens",), ("lens",), id="an-extra-taken-away"),
+        pytest.param(
+            ["gauge==2.0"], ["gauge==3.0"], ("", ""), ("gauge", "scale"), (), id="what-a-bump-no-longer-needs"
+        ),
     ],
 )
-def test_what_the_group_furnishes_otherwise_is_known(shelf, trees, before, after, constraints, altered):
+def test_what_the_group_furnishes_otherwise_is_known(shelf, trees, before, after, constraints, altered, lacking):
     for version in ("1.0", "2.0"):
-        publish(shelf, "gauge", version, "scale")
+        publish(shelf, "gauge", version, "scale", "lens; extra == 'fine'")
+    if "gauge==3.0" in after:
+        publish(shelf, "gauge", "3.0")
     publish(shelf, "scale", "1.0")
+    publish(shelf, "lens", "1.0")
     for side, group, pins in zip(Side, (before, after), constraints, strict=True):
         project = pyproject(dependencies=["tool"], benchmarks=group, more=f'description = "{side}"')
         write(trees[side], **{"pyproject.toml": project, "constraints.txt": pins})
@@ -273,8 +318,61 @@ def test_what_the_group_furnishes_otherwise_is_known(shelf, trees, before, after
     both = resolve(trees, dict.fromkeys(Side, Configuration(constraints=("constraints.txt",))))
 
     assert both[Side.BASELINE].altered == altered
+    assert both[Side.BASELINE].lacking == lacking
+    assert both[Side.BASELINE].contested == ()
     assert [list(both[side].group) for side in Side] == [before, after]
-    assert all(("tool" in both[side].needed) is (before != after) for side in Side)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "contested"),
+    [
+        pytest.param((["tool"], ["pytest", "tool"]), (["tool"], ["pytest", "tool >= 1"]), (), id="written-otherwise"),
+        pytest.param((["tool"], []), (["tool"], ["tool<2; sys_platform == 'none'"]), (), id="for-other-platforms"),
+        pytest.param((["pytest>=8"], ["pytest>=8"]), (["pytest>=8"], ["pytest>=9"]), (), id="a-bump-of-pytest"),
+        pytest.param(([], ["pytest", "tool"]), (["tool"], ["pytest", "tool"]), (), id="first-required"),
+        pytest.param((["tool"], []), ([], ["tool"]), ("tool",), id="required-no-longer"),
+        pytest.param((["tool"], ["tool"]), ([], ["tool"]), ("tool",), id="required-no-longer-and-still-in-the-group"),
+        pytest.param((["tool<2"], []), (["tool"], ["tool<2"]), ("tool",), id="a-bump-that-the-group-holds-back"),
+        pytest.param((["tool"], ["tool<2"]), (["tool<3"], ["tool<2"]), (), id="held-back-before-and-after"),
+    ],
+)
+def test_a_dependency_is_contested_only_if_the_group_would_hide_its_change(shelf, trees, before, after, contested):
+    for side, (dependencies, group) in zip(Side, (before, after), strict=True):
+        write(trees[side], **{"pyproject.toml": pyproject(dependencies=dependencies, benchmarks=group)})
+
+    assert resolve(trees, dict.fromkeys(Side, Configuration()))[Side.BASELINE].contested == contested
+
+
+def test_groups_are_known_by_any_spelling_of_their_names():
+    groups = {"Benchmarks": ["pytest", {"include-group": "Bench_Deps"}], "bench-deps": ["tool"]}
+
+    assert expand_group({"dependency-groups": groups}, "benchmarks") == ["pytest", "tool"]
+
+
+def test_groups_that_uv_refuses_are_left_to_it():
+    groups = {"benchmarks": [{"include-group": "benchmarks"}, {"include": "more"}, "tool"]}
+
+    assert expand_group({"dependency-groups": groups}, "benchmarks") == ["tool"]
+
+
+@pytest.mark.parametrize(
+    ("named_by", "local"),
+    [
+        pytest.param([*Side], ("helper",), id="both"),
+        pytest.param([Side.CANDIDATE], ("helper",), id="the-candidate"),
+        pytest.param([Side.BASELINE], ("helper",), id="the-baseline"),
+        pytest.param([], (), id="neither"),
+    ],
+)
+def test_a_measuring_package_in_the_tree_is_given_to_the_baseline_from_its_own(shelf, trees, named_by, local):
+    own = f'{BUILD_SYSTEM}\n[project]\nname = "helper"\nversion = "1.0"\ndependencies = []\n'
+    for side, tree in trees.items():
+        group = ["pytest", *(["helper"] if side in named_by else [])]
+        source = f'description = "{side}"\n[tool.uv.sources]\nhelper = {{ path = "helper" }}\n'
+        write(tree, **{"pyproject.toml": pyproject(benchmarks=group, more=source)})
+        write(tree / "helper", **{"backend.py": BACKEND, "src/helper.py": "", "pyproject.toml": own})
+
+    assert resolve(trees, dict.fromkeys(Side, Configuration()))[Side.BASELINE].local == local
 
 
 def test_a_conflict_between_measuring_and_baseline_names_both_pins(shelf, trees):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from mainstay.commands.furnishing import altered_furnishing, group_review
+from mainstay.commands.furnishing import altered_furnishing, group_review, lacking_review
 from mainstay.commands.harness import Harness
 from mainstay.commands.session import Session
 from mainstay.measuring.agenda import (
@@ -106,6 +106,7 @@ def _reviews(harness: Harness) -> Iterator[str]:
     """Reviews required before anything passes: of start-up code, measuring packages, and a ``prepare`` that ran for both."""
     yield startup_review(harness.startup)
     yield group_review(harness.resolutions)
+    yield lacking_review(harness.resolutions)
     if why := harness.prepared.review:
         yield f"{why}, and the candidate's prepared both revisions: {ACCEPT}"
 

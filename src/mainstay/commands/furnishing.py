@@ -1,8 +1,9 @@
 """Furnishing: what the candidate gives both revisions to measure with, and how a change alters it.
 
 - :func:`altered_furnishing`: what a change alters, because of which the baseline's own workloads may skip themselves.
-- :func:`group_review`: the review that is needed if a changed measuring package is a dependency of a revision, too.
-- :func:`names_other_packages`: whether the groups of both revisions name other packages.
+- :func:`group_review`: the review that is needed if the group ``benchmarks`` decides on a dependency.
+- :func:`lacking_review`: the review that is needed if that group takes a package from the baseline.
+- :func:`has_other_packages`: whether the baseline's workloads have other packages than before.
 """
 
 from __future__ import annotations
@@ -42,33 +43,51 @@ def _altered(settings: BothSettings, harness: Harness) -> Iterator[str]:
 
 
 def group_review(resolutions: Mapping[Side, Resolution]) -> str:
-    """Review required if the change names a dependency of a revision in the group ``benchmarks`` otherwise; empty if not.
+    """Review required if the candidate's group ``benchmarks`` decides on a dependency of a revision; empty if not.
 
-    Such a package is installed for measuring even if the candidate no longer requires it, and in the version that the
-    group wants.
+    It decides if the baseline is measured with another version than its own, if the candidate has for measuring what it
+    no longer requires, or if it has for measuring what the baseline requires, and requires another version itself.
 
     Args:
         resolutions: Dependencies of both revisions.
 
     Example:
-        >>> before = Resolution(side=Side.BASELINE, pins=(), group=("pytest",), needed=("click",))
-        >>> after = Resolution(side=Side.CANDIDATE, pins=(), group=("pytest", "click<9"))
-        >>> group_review({Side.BASELINE: before, Side.CANDIDATE: after})
-        "the group 'benchmarks' names click otherwise, a dependency of a revision: review it, accept it with a waiver"
+        >>> before = Resolution(side=Side.BASELINE, pins=("click==8.1.7",), contested=("click",))
+        >>> group_review({Side.BASELINE: before})
+        "the group 'benchmarks' decides on the version of click, a dependency: review it, accept it with a waiver"
     """
-    before, after = (resolutions[side] for side in Side)
-    changed = {requirement_name(each) for each in {*before.group} ^ {*after.group}}
-    contested = sorted(changed & {*before.needed, *after.needed})
+    contested = resolutions[Side.BASELINE].contested
     if not contested:
         return ""
-    what = "a dependency of a revision" if len(contested) == 1 else "dependencies of a revision"
-    return f"the group {MEASURING_GROUP!r} names {first_few(contested)} otherwise, {what}: {ACCEPT}"
+    what = "a dependency" if len(contested) == 1 else "dependencies"
+    return f"the group {MEASURING_GROUP!r} decides on the version of {first_few(contested)}, {what}: {ACCEPT}"
 
 
-def names_other_packages(resolutions: Mapping[Side, Resolution]) -> bool:
-    """Whether the groups ``benchmarks`` of both revisions name other packages, apart from their versions.
+def lacking_review(resolutions: Mapping[Side, Resolution]) -> str:
+    """Review required if the candidate's group ``benchmarks`` takes a package from the baseline; empty if not.
+
+    Without the package, the baseline's own files may hold fewer workloads, without a skip that would tell.
+
+    Args:
+        resolutions: Dependencies of both revisions.
+
+    Example:
+        >>> before = Resolution(side=Side.BASELINE, pins=("pytest==9.0",), lacking=("tabulate",))
+        >>> lacking_review({Side.BASELINE: before})
+        "the group 'benchmarks' takes tabulate from the baseline's workloads: review it, accept it with a waiver"
+    """
+    lacking = resolutions[Side.BASELINE].lacking
+    if not lacking:
+        return ""
+    return f"the group {MEASURING_GROUP!r} takes {first_few(lacking)} from the baseline's workloads: {ACCEPT}"
+
+
+def has_other_packages(resolutions: Mapping[Side, Resolution]) -> bool:
+    """Whether the change gives the baseline's workloads a package that they had not, or takes one, apart from versions.
 
     Args:
         resolutions: Dependencies of both revisions.
     """
-    return len({frozenset(map(requirement_name, each.group)) for each in resolutions.values()}) > 1
+    before, after = (resolutions[side] for side in Side)
+    differing = {*map(requirement_name, before.group)} ^ {*map(requirement_name, after.group)}
+    return any(name in differing or name not in before.packages for name in before.altered)

@@ -216,8 +216,9 @@ def _prepare(
         review = "the baseline gates nothing yet"
     commands = {side: settings.judging[side].prepare for side in Side}
     prepared = workspace.prepare(commands, subjects, scratch, session.environ, review=review)
-    if line is None:
-        journal.append("prepared", review=prepared.review)
+    if line is not None:  # only the first time, the baseline's command may have run, and failed
+        return prepared._replace(notice=journal.content(line, "notice", str))
+    journal.append("prepared", review=prepared.review, notice=prepared.notice)
     return prepared
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import NamedTuple
 
-from mainstay.commands.furnishing import group_review, names_other_packages
+from mainstay.commands.furnishing import group_review, has_other_packages
 from mainstay.commands.harness import Harness
 from mainstay.commands.rewording import Reworded, prove_reworded
 from mainstay.commands.session import Session
@@ -130,10 +130,10 @@ def _obstacles(settings: BothSettings, harness: Harness, agenda: Agenda) -> Iter
     baseline, candidate = harness.environments
     if baseline.packages_digest != candidate.packages_digest:
         yield "the dependencies differ"
-    if names_other_packages(harness.resolutions):
-        yield f"the group {MEASURING_GROUP!r} names other packages"
+    if has_other_packages(harness.resolutions):
+        yield f"the group {MEASURING_GROUP!r} brings other packages"
     elif group_review(harness.resolutions):
-        yield f"the group {MEASURING_GROUP!r} names a dependency otherwise"
+        yield f"the group {MEASURING_GROUP!r} decides on the version of a dependency"
     if len(harness.specs) > 1:
         yield "the workload files or the settings of pytest differ"
     own = [settings.own[side] for side in Side]

@@ -4,6 +4,7 @@ Pure functions of text.
 
 - :func:`normal_name`: the normalised name of a package or an extra.
 - :func:`requirement_name`: that of the package that a requirement asks for.
+- :func:`any_version`: a requirement without its version.
 """
 
 from __future__ import annotations
@@ -30,3 +31,16 @@ def requirement_name(requirement: str) -> str:
     """
     match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", requirement)
     return normal_name(match[1]) if match else ""
+
+
+def any_version(requirement: str) -> str:
+    """The same requirement, with its extras and its marker, of any version; unchanged where it names no package.
+
+    Example:
+        >>> any_version("pytest-benchmark[x] >=5 ; python_version > '3'")
+        "pytest-benchmark[x]; python_version > '3'"
+        >>> any_version("own @ https://host/own.whl")
+        'own'
+    """
+    match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^\]]*\])?[^;]*(;.*)?", requirement)
+    return "".join(part or "" for part in match.groups()) if match else requirement

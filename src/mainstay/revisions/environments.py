@@ -37,7 +37,7 @@ import uv
 from platformdirs import user_cache_path
 
 from mainstay.project.configuration import Configuration
-from mainstay.project.requirements import normal_name, requirement_name
+from mainstay.project.requirements import any_version, normal_name, requirement_name
 from mainstay.project.scripts import importable_names
 from mainstay.records.errors import EnvironmentBuildError, HarnessError, OutageError
 from mainstay.records.redaction import HIDDEN, without_credentials
@@ -179,8 +179,10 @@ class Resolution:
             that decide what a pin means; without credentials.
         installation: SHA-256 of the settings of uv in the tree, and of the packages that these take from the tree itself.
         group: Requirements of its own dependency group ``benchmarks``.
-        needed: Names of the packages that it needs without measuring packages; empty if the groups of both are equal.
-        altered: Names of the measuring packages that it has otherwise than with its own group; of the baseline alone.
+        altered: Names of the packages that it has otherwise than with its own group; of the baseline alone.
+        lacking: Names of those that the candidate's group takes from it; of the baseline alone.
+        contested: Names of dependencies on which the candidate's group decides, so that a change of them may be hidden;
+            of the baseline alone.
     """
 
     side: Side
@@ -189,8 +191,9 @@ class Resolution:
     indexes: tuple[str, ...] = ()
     installation: str = ""
     group: tuple[str, ...] = ()
-    needed: tuple[str, ...] = ()
     altered: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
+    contested: tuple[str, ...] = ()
 
     @property
     def packages(self) -> dict[str, str]:
@@ -421,8 +424,9 @@ def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configurat
             indexes=indexes[side],
             installation=requests[side].installation,
             group=tuple(expand_group(requests[side].project, MEASURING_GROUP)),
-            needed=pins.needed,
             altered=pins.altered,
+            lacking=pins.lacking,
+            contested=pins.contested,
         )
         for side, pins in found.items()
     }
@@ -504,8 +508,9 @@ class _Pins(NamedTuple):
 
     pins: tuple[str, ...]
     local: tuple[str, ...]
-    needed: tuple[str, ...] = ()
     altered: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
+    contested: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -557,7 +562,7 @@ class _Request:
             for extra in configuration.extras
             if not is_listed or normal_name(extra) in map(normal_name, project.get("optional-dependencies", {}))
         ]
-        groups = [group for group in configuration.groups if group in self.project.get("dependency-groups", {})]
+        groups = [group for group in configuration.groups if normal_name(group) in _groups(self.project)]
         return replace(
             self, extras=tuple(extras), groups=tuple(groups), unsure_extras=() if is_listed else tuple(extras)
         )
@@ -584,17 +589,30 @@ class _Request:
         ]
         return (self.source, *self.extras, *self.groups, self.constraints, self.installation, *digests)
 
-    def compile(self, *, measuring: Sequence[str] = (), groups: Sequence[str] = (), constraints: str) -> _Pins:
-        """Resolve exact pins of the revision and of the measuring packages."""
+    def compile(
+        self,
+        *,
+        measuring: Sequence[str] = (),
+        groups: Sequence[str] = (),
+        constraints: str,
+        preferred: Sequence[str] = (),
+    ) -> _Pins:
+        """Resolve exact pins of the revision and of the measuring packages; preferred pins hold where they can."""
         wanted = [self.source] if self.source else []
         extras = [word for extra in self.extras for word in ("--extra", extra)]
-        own_groups = (*self.groups, *groups)
+        compile_pins = partial(
+            self._compile,
+            measuring=measuring,
+            groups=(*self.groups, *groups),
+            constraints=constraints,
+            preferred=preferred,
+        )
         try:
-            return self._compile([*wanted, *extras], measuring=measuring, groups=own_groups, constraints=constraints)
+            return compile_pins([*wanted, *extras])
         except EnvironmentBuildError as error:
             if not self.unsure_extras or "extra not found" not in error.fact:
                 raise
-            return self._compile(wanted, measuring=measuring, groups=own_groups, constraints=constraints)
+            return compile_pins(wanted)
 
     def compile_measuring(self, constraints: str) -> _Pins:
         """Resolve exact pins of the revision's measuring packages alone."""
@@ -606,20 +624,30 @@ class _Request:
 
     @property
     def _measuring_groups(self) -> Sequence[str]:
-        return [MEASURING_GROUP] if MEASURING_GROUP in self.project.get("dependency-groups", {}) else []
+        return [MEASURING_GROUP] if MEASURING_GROUP in _groups(self.project) else []
 
     def _compile(
-        self, wanted: Sequence[str], *, measuring: Sequence[str], groups: Sequence[str], constraints: str
+        self,
+        wanted: Sequence[str],
+        *,
+        measuring: Sequence[str],
+        groups: Sequence[str],
+        constraints: str,
+        preferred: Sequence[str] = (),
     ) -> _Pins:
         with tempfile.TemporaryDirectory() as folder:
             requirements, constraint_file = Path(folder, "measuring-requirements.txt"), Path(folder, "constraints.txt")
             requirements.write_text("\n".join(measuring), encoding="utf-8")
             constraint_file.write_text(constraints, encoding="utf-8")
+            pin_file = Path(folder, "pins.txt")  # uv prefers the versions that are there
+            pin_file.write_text("\n".join(preferred), encoding="utf-8")
             arguments = ["pip", "compile", *wanted, str(requirements), "--constraints", str(constraint_file)]
             arguments += [word for group in groups for word in ("--group", group)]
             arguments += ["--python", sys.executable, "--no-header", "--no-annotate", "--quiet"]
+            arguments += ["--output-file", str(pin_file)] if preferred else []
             arguments += [] if self.uses_cache else ["--no-cache"]
             output = run_uv(arguments, side=self.side, doing="resolving the dependencies", cwd=self.tree)
+            output = pin_file.read_text(encoding="utf-8") if preferred else output
         lines = [line.partition(" ;")[0].strip().removeprefix("-e ") for line in output.splitlines()]
         inside = {line: own for line in lines if (own := _own_folder(line, self.tree))}
         pins = sorted(line for line in lines if ("==" in line or " @ " in line) and line not in inside)
@@ -717,27 +745,34 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
     found = _compile_candidate(candidate, baseline)
     if candidate.identity() == baseline.identity():
         return {Side.BASELINE: found, Side.CANDIDATE: found}
-    own = baseline.compile(constraints=baseline.constraints)
     alone = _compile_alone(baseline)
+    own = baseline.compile(constraints="\n".join([baseline.constraints, *_exact(alone.pins if alone else ())]))
     kept_names = _names(own.pins) - {"pytest"}
-    groups = {side: expand_group(requests[side].project, MEASURING_GROUP) for side in Side}
-    harness = candidate.compile_measuring(constraints="\n".join(pin for pin in found.pins if "==" in pin))
+    harness = candidate.compile_measuring(constraints="\n".join(_exact(found.pins)))
     borrowed = [pin for pin in harness.pins if requirement_name(pin) not in kept_names]
-    asked = [wanted for wanted in groups[Side.CANDIDATE] if requirement_name(wanted) in kept_names]
-    measured = _compile_measured(baseline, [*borrowed, *asked], kept_names, dict.fromkeys([own, alone or own]))
-    is_same_group = groups[Side.BASELINE] == groups[Side.CANDIDATE]
-    of_candidate = () if is_same_group else candidate.compile(constraints=candidate.constraints).pins
+    measured = _compile_measured(baseline, borrowed, [pin for pin in own.pins if requirement_name(pin) in kept_names])
+    contested = _names(own.pins) - _names({*own.pins} & {*measured.pins})
+    if _names(harness.pins) & kept_names:
+        contested |= _hidden(requests, own.pins, measured.pins, found.pins)
+    groups = {side: expand_group(requests[side].project, MEASURING_GROUP) for side in Side}
     return {
         Side.BASELINE: measured._replace(
-            needed=() if is_same_group else tuple(sorted(_names(own.pins))),
-            altered=tuple(sorted(_altered(groups, (alone or measured).pins, measured.pins) - kept_names)),
+            local=tuple(sorted({*measured.local, *_helpers(baseline, alone, harness)})),
+            altered=tuple(sorted(_altered(groups, alone and alone.pins, measured.pins, kept_names))),
+            lacking=tuple(sorted(_lacking(baseline, groups, alone and alone.pins, measured.pins))),
+            contested=tuple(sorted(contested - {"pytest"})),
         ),
-        Side.CANDIDATE: found._replace(needed=tuple(sorted(_names(of_candidate)))),
+        Side.CANDIDATE: found,
     }
 
 
 def _names(requirements: Iterable[str]) -> set[str]:
     return {requirement_name(each) for each in requirements}
+
+
+def _exact(pins: Iterable[str]) -> list[str]:
+    """The pins that can be constraints: those of a version, not of a URL."""
+    return [pin for pin in pins if "==" in pin]
 
 
 def _compile_alone(baseline: _Request) -> _Pins | None:
@@ -750,55 +785,128 @@ def _compile_alone(baseline: _Request) -> _Pins | None:
         return None
 
 
-def _compile_measured(
-    baseline: _Request, measuring: Sequence[str], kept_names: Collection[str], choices: Iterable[_Pins]
-) -> _Pins:
+def _compile_measured(baseline: _Request, measuring: Sequence[str], kept: Sequence[str]) -> _Pins:
     """Resolve the baseline with the candidate's measuring packages.
+
+    Where a measuring package does not allow a version that the baseline has, the baseline gets another one that its own
+    requirements allow, if need be against its constraints files. All other packages keep their versions.
 
     Args:
         baseline: Request for the baseline.
-        measuring: Requirements of the measuring packages.
-        kept_names: Packages that keep a pin of the baseline's own.
-        choices: The baseline's own pins; the first that agree with the measuring packages hold.
+        measuring: Pins of the measuring packages.
+        kept: The baseline's own pins of what it needs itself.
+
+    Raises:
+        HarnessError: If the baseline's own requirements cannot be met together with the measuring packages.
     """
-    constraints = drop_names(baseline.constraints, _names(measuring) - {*kept_names})
+    constraints = drop_names(baseline.constraints, _names(measuring))
+    attempts = (
+        {"constraints": "\n".join([constraints, *_exact(kept)])},
+        {"constraints": constraints, "preferred": _exact(kept)},
+        {"constraints": drop_names(constraints, _names(kept)), "preferred": _exact(kept)},
+    )
     errors = []
-    for own in choices:
-        kept = [pin for pin in own.pins if "==" in pin and requirement_name(pin) in kept_names]
+    for attempt in attempts:
         try:
-            return baseline.compile(measuring=measuring, constraints="\n".join([constraints, *kept]))
+            return baseline.compile(measuring=measuring, **attempt)
         except EnvironmentBuildError as error:
             if error.side is None:
                 raise
             errors.append(error)
     raise HarnessError(
-        f"the candidate's measuring packages are incompatible with the baseline: {', '.join(measuring)}\n{errors[0].fact}",
+        f"the candidate's measuring packages are incompatible with the baseline: {', '.join(measuring)}\n{errors[-1].fact}",
         side=Side.BASELINE,
-        looked_in=f"the dependencies of the baseline, and the group {MEASURING_GROUP!r} of the candidate",
+        looked_in=f"what the baseline requires, and the group {MEASURING_GROUP!r} of the candidate",
         next_step="let the group allow a version that both revisions can have, or change it in a commit of its own; if the "
-        "group needs another version of a dependency than the baseline has, bump the dependency first",
-    ) from errors[0]
+        "group needs another version of a dependency than the baseline allows, bump the dependency first",
+    ) from errors[-1]
 
 
-def _altered(groups: Mapping[Side, Sequence[str]], alone: Iterable[str], measured: Iterable[str]) -> set[str]:
+def _helpers(baseline: _Request, alone: _Pins | None, harness: _Pins) -> set[str]:
+    """Folders of the baseline's tree that are measuring packages: those of its own group, and those of the candidate's.
+
+    The candidate's lie in another tree, so the baseline gets its own copy; a folder that it lacks is left out.
+    """
+    shared = {folder for folder in harness.local if folder != "." and (baseline.tree / folder).is_dir()}
+    return shared.union(alone.local if alone else ())
+
+
+def _hidden(
+    requests: Mapping[Side, _Request], own: Iterable[str], measured: Iterable[str], found: Iterable[str]
+) -> set[str]:
+    """Names of dependencies whose change the candidate's group would hide.
+
+    These are the packages that the candidate no longer requires and has for measuring alone, and those of which both
+    revisions are measured with the version that the baseline requires, though the candidate requires another.
+
+    Args:
+        requests: Requests for both revisions.
+        own: Pins of what the baseline needs itself.
+        measured: Pins of the baseline with the candidate's measuring packages.
+        found: Pins of the candidate with its measuring packages.
+    """
+    before, after = (requests[side].compile(constraints=requests[side].constraints).pins for side in Side)
+    group = _names(expand_group(requests[Side.CANDIDATE].project, MEASURING_GROUP))
+    dropped = _names(own) - _names(after)
+    held_back = _names({*before} & {*own} & {*measured} & {*found} - {*after}) & _names(after)
+    return (dropped & group & _names(found)) | held_back
+
+
+def _altered(
+    groups: Mapping[Side, Sequence[str]],
+    alone: Iterable[str] | None,
+    measured: Iterable[str],
+    kept_names: Collection[str],
+) -> set[str]:
     """Names of the packages that the candidate's group furnishes to the baseline otherwise than its own would.
 
-    These are the packages that only one group names, those of the candidate's group whose pins differ, and those that
-    the baseline lacks. A new version of pytest alters nothing, since pytest itself skips nothing.
+    These are the packages that the baseline lacks, and those of a group, and of its own, whose pins differ. A new version
+    of pytest alters nothing, since pytest itself skips nothing.
 
     Args:
         groups: Requirements of the group of each revision.
-        alone: Pins of the baseline with its own group.
+        alone: Pins of the baseline with its own group; ``None`` if it cannot be resolved with it, so that only the
+            requirements can be compared.
         measured: Pins of the baseline with the candidate's.
+        kept_names: Packages that the baseline needs itself.
 
     Example:
         >>> groups = {Side.BASELINE: ["pytest", "tabulate"], Side.CANDIDATE: ["pytest"]}
-        >>> _altered(groups, ["pytest==8.0", "tabulate==0.9"], ["pytest==9.0"])
+        >>> _altered(groups, ["pytest==8.0", "tabulate==0.9"], ["pytest==9.0"], ())
         {'tabulate'}
     """
-    of_baseline, of_candidate = _names(groups[Side.BASELINE]), _names(groups[Side.CANDIDATE])
-    differing = _names({*alone} ^ {*measured}) & of_candidate
-    return ((of_baseline ^ of_candidate) | differing | (_names(alone) - _names(measured))) - {"pytest"}
+    if alone is None:
+        return _names({*groups[Side.BASELINE]} ^ {*groups[Side.CANDIDATE]}) - {"pytest", *kept_names}
+    named = _names([*groups[Side.BASELINE], *groups[Side.CANDIDATE]]).union(kept_names)
+    return ((_names({*alone} ^ {*measured}) & named) | (_names(alone) - _names(measured))) - {"pytest"}
+
+
+def _lacking(
+    baseline: _Request, groups: Mapping[Side, Sequence[str]], alone: Iterable[str] | None, measured: Sequence[str]
+) -> set[str]:
+    """Names of the packages that the candidate's group takes from the baseline.
+
+    A package that is gone only because a new version of another no longer needs it is none of these.
+
+    Args:
+        baseline: Request for the baseline.
+        groups: Requirements of the group of each revision.
+        alone: Pins of the baseline with its own group; ``None`` if it cannot be resolved with it.
+        measured: Pins of the baseline with the candidate's.
+    """
+    if alone is None:
+        return _names({*groups[Side.BASELINE]} - {*groups[Side.CANDIDATE]}) - _names(measured)
+    gone = _names(alone) - _names(measured)
+    if not gone:
+        return gone
+    group = [any_version(each) for each in groups[Side.BASELINE]]
+    try:
+        again = baseline.compile(measuring=["pytest", *group], constraints="\n".join(_exact(measured)))
+    except EnvironmentBuildError as error:
+        if error.side is None:
+            raise
+        return gone
+    return gone & _names(again.pins)
 
 
 def script_names(tree: Path, project: Mapping[str, Any]) -> list[str]:
@@ -846,17 +954,33 @@ def _read_constraints(tree: Path, paths: Iterable[str], side: Side) -> str:
     return "\n".join(texts)
 
 
-def expand_group(project: Mapping[str, Any], group: str) -> list[str]:
+def _groups(project: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Entries of each dependency group, by its normalised name."""
+    return {normal_name(name): entries for name, entries in project.get("dependency-groups", {}).items()}
+
+
+def expand_group(project: Mapping[str, Any], group: str, *, within: Collection[str] = ()) -> list[str]:
     """Requirements of a dependency group, including nested groups; empty if there is no such group.
 
+    Entries that mean nothing, and groups that include themselves, are left out; uv refuses them.
+
+    Args:
+        project: Contents of a pyproject.toml.
+        group: Name of the group, in any spelling that PEP 735 takes for the same.
+        within: Normalised names of the groups that include it.
+
     Example:
-        >>> groups = {"benchmarks": ["pytest", {"include-group": "more"}], "more": ["tabulate"]}
+        >>> groups = {"benchmarks": ["pytest", {"include-group": "Some_More"}], "some-more": ["tabulate"]}
         >>> expand_group({"dependency-groups": groups}, "benchmarks")
         ['pytest', 'tabulate']
     """
+    name = normal_name(group)
     requirements = []
-    for entry in project.get("dependency-groups", {}).get(group, []):
-        requirements += [entry] if isinstance(entry, str) else expand_group(project, entry["include-group"])
+    for entry in () if name in within else _groups(project).get(name, ()):
+        if isinstance(entry, str):
+            requirements.append(entry)
+        elif "include-group" in entry:
+            requirements += expand_group(project, entry["include-group"], within={*within, name})
     return requirements
 
 
