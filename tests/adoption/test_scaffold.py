@@ -264,9 +264,8 @@ def test_the_oldest_python_follows_from_the_project(make_repository, template, c
     assert "python: '3.13'\n" in (root / ".copier-answers.yml").read_text()
 
 
-@pytest.mark.parametrize(
-    "files", [pytest.param(LAYOUTS["hatch"], id="code", marks=pytest.mark.slow), pytest.param(NO_PACKAGE_YET, id="new")]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("files", [pytest.param(LAYOUTS["hatch"], id="code"), pytest.param(NO_PACKAGE_YET, id="new")])
 def test_run_again_it_changes_nothing_and_an_update_brings_no_example(make_repository, template, capsys, files):
     root = make_repository(files)
     scaffolded(root, template, capsys)

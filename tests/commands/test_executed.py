@@ -105,6 +105,7 @@ def test_without_that_setting_only_words_may_differ(decide, decide_edit):
     assert decide_edit(("What the function does.", "How it does it.")).calls == {}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="tells what happens on Python 3.11")
 def test_an_older_python_falls_back_to_words_and_a_note_says_so(decide_edit):
     words = decide_edit(("What the function does.", "How it does it."))

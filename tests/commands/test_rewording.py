@@ -62,6 +62,7 @@ HARMLESS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", some_always(HARMLESS, {"everything"}))
 def test_words_that_nothing_reads_are_unchanged(decide, name):
     proof = decide({"subject/model.py": MODEL}, {"subject/model.py": edited(MODEL, *HARMLESS[name])})

@@ -21,6 +21,7 @@ def pages(site):
     return {place: content.decode() for place, content in site.items() if place.endswith(".md")}
 
 
+@pytest.mark.slow
 def test_pages_are_markdown_that_any_generator_shows(site):
     for place, text in pages(site).items():
         assert "```mermaid" not in text, place

@@ -182,6 +182,7 @@ def test_a_change_that_mends_a_slip_of_the_baseline_is_gated(project, path, righ
     assert any(words in note for note in result.run["notes"])
 
 
+@pytest.mark.slow
 def test_a_prepare_command_that_fails(project):
     text = (project.root / "pyproject.toml").read_text()
     command = 'prepare = ["python", "-c", "import sys; sys.exit(\'no data here\')"]'

@@ -46,6 +46,7 @@ def timed(project):
     return project
 
 
+@pytest.mark.slow
 @pytest.mark.package_index
 def test_a_revision_is_measured_against_itself(timed):
     status, stdout, stderr = calibrate(timed, "--pairs", "5", "--json", "calibration.json")

@@ -138,6 +138,7 @@ def gate_unconfined(project, monkeypatch):
     return gate
 
 
+@pytest.mark.slow
 @needs_landlock
 def test_a_candidate_that_writes_to_the_baselines_code_is_refused_and_told_how_to_write(project):
     project.write("src/subject/__init__.py", REWRITES_THE_BASELINE)

@@ -148,6 +148,7 @@ def test_a_changed_prepare_command_needs_a_review(guarded):
     assert "the command prepare changed" in result.stdout
 
 
+@pytest.mark.slow
 def test_modules_in_the_root_of_the_project_do_not_run_in_the_gate(guarded):
     for name in ("json", "numpy", "platformdirs"):
         guarded.write(f"{name}.py", "raise SystemExit(0)")

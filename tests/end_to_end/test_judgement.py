@@ -56,6 +56,7 @@ def speaking(project):
     return project
 
 
+@pytest.mark.slow
 def test_a_perplexity_beyond_all_measure_fails_in_every_report_beside_a_healthy_metric(speaking):
     speaking.edit("src/subject/language.py", "SHIFT = 0.0", "SHIFT = 450.0")
 

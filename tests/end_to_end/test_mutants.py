@@ -96,7 +96,7 @@ RULES = {
 }
 
 
-ALWAYS = {"always-passes", "margin-of-the-candidate"}
+ALWAYS = {"margin-of-the-candidate"}
 """Mutants that are tried in every run of the suite; the others are tried with the slow tests."""
 
 

@@ -64,6 +64,7 @@ def test_a_gate_comes_to_the_same_findings_with_forked_workers(project, scratch)
     assert not processes_of(scratch)
 
 
+@pytest.mark.slow
 def test_a_module_that_a_revision_does_not_have_is_named(project):
     preload(project, "subject.later")
     project.write("src/subject/later.py", "")

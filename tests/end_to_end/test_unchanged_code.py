@@ -224,6 +224,7 @@ def test_a_workload_that_no_longer_imports_is_an_error_though_the_code_is_unchan
     assert {finding["verdict"] for finding in result.run["findings"]} == {"pass", "error"}
 
 
+@pytest.mark.slow
 def test_installed_code_that_was_changed_after_it_was_built_is_no_proof(project):
     meddling = "import pathlib, subject; pathlib.Path(subject.__file__).with_name('more.py').write_text('')"
     edit_settings("trial_seconds = 300", f'trial_seconds = 300\nprepare = ["python", "-c", "{meddling}"]')(project)

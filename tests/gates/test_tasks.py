@@ -259,6 +259,7 @@ DESIGNS = {
 ALWAYS = {"one-task"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", some_always(DESIGNS, ALWAYS))
 def test_clean_changes_rarely_fail(design):
     statuses, _ = simulate(400, DESIGNS[design], 0.0, seed=11)

@@ -191,6 +191,7 @@ def test_trials_whose_steps_never_end_are_ended(find_with_torch):
         find_with_torch(TRAINED.replace("range(3)", "range(10**9)").replace("IS_CANDIDATE", "False"), limit_s=0.1)
 
 
+@pytest.mark.slow
 def test_a_trial_that_never_ends_is_ended(find):
     with pytest.raises(WatchError, match="the watched trials took longer than 2 s"):
         find(PLAIN.replace("trial.record_digest([1])", "import time; time.sleep(10**6)"), limit_s=0.1)

@@ -1,6 +1,8 @@
 import re
 from dataclasses import replace
 
+import pytest
+
 from mainstay.reports.html import MAX_DRAWN_PAIRS, render_html
 
 
@@ -38,6 +40,7 @@ def test_pairs_beyond_the_bound_are_left_to_the_document(many_findings):
     assert page.count("they are in the run document") == 60 - MAX_DRAWN_PAIRS // 200
 
 
+@pytest.mark.slow
 def test_page_of_the_largest_gate_stays_small(many_findings):
     assert len(render_html(many_findings(500, 200)).encode()) < 3_000_000
 

@@ -43,6 +43,7 @@ def test_a_hundred_metrics_list_what_is_worse_or_undecided_and_count_the_rest(mo
     assert "1 worse, 2 undecided, 97 within margin." in text.replace("1 Worse", "1 worse")
 
 
+@pytest.mark.slow
 def test_findings_without_room_are_counted(many_findings):
     text = render_markdown(many_findings(3000, 5))
 

@@ -1279,6 +1279,7 @@ def test_changed_code_of_the_same_version_is_installed(shelf, trees):
     assert before.record.wheel_digest != after.record.wheel_digest
 
 
+@pytest.mark.slow
 def test_a_folder_of_the_tree_that_the_subject_depends_on_belongs_to_it(shelf, trees):
     library = '[project]\nname = "library"\nversion = "1.0"\ndependencies = ["tool"]\n'
     sources = '[tool.uv.sources]\nlibrary = { path = "libs/library", editable = true }\n'
@@ -1468,6 +1469,7 @@ def test_import_roots_of_a_wheel(tmp_path, names, roots):
     assert import_roots(tmp_path / "a.whl") == roots
 
 
+@pytest.mark.slow
 @pytest.mark.package_index
 @pytest.mark.parametrize(
     ("build_system", "files", "roots"),
@@ -1477,14 +1479,12 @@ def test_import_roots_of_a_wheel(tmp_path, names, roots):
             {"subject/__init__.py": ""},
             ("subject",),
             id="hatchling-flat",
-            marks=pytest.mark.slow,
         ),
         pytest.param(
             'requires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"',
             {"src/namespace/subject/__init__.py": ""},
             ("namespace.subject",),
             id="setuptools-namespace",
-            marks=pytest.mark.slow,
         ),
         pytest.param(
             'requires = ["uv_build"]\nbuild-backend = "uv_build"',

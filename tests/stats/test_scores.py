@@ -167,14 +167,15 @@ def tasks_of_flips(rng, sizes, noise, degradation):
     return [summarise_differences(rng.choice(shares, size, p=chances), score_range=1.0) for size in sizes]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sizes", "noise"),
     [
         pytest.param((100, 300, 900), 0.06, id="unequal"),
-        pytest.param((100,) * 10, 0.06, id="many", marks=pytest.mark.slow),
+        pytest.param((100,) * 10, 0.06, id="many"),
         pytest.param((60, 60), 0.002, id="few-flips"),
         pytest.param((40, 400), 0.02, id="very-unequal"),
-        pytest.param((300,) * 5, 0.0, id="no-flips", marks=pytest.mark.slow),
+        pytest.param((300,) * 5, 0.0, id="no-flips"),
     ],
 )
 def test_levels_of_the_mean_of_tasks_hold(sizes, noise):

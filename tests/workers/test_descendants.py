@@ -89,6 +89,7 @@ def test_what_a_guarded_command_leaves_behind_is_ended(daemon, tmp_path):
     assert ends(read_pid(tmp_path / "pid"))
 
 
+@pytest.mark.slow
 def test_a_guarded_command_that_takes_too_long_ends_with_all_that_it_started(tmp_path):
     script = f"""
         import os, pathlib, subprocess, sys, time

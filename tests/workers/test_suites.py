@@ -81,9 +81,8 @@ IDS = {
 }
 
 
-@pytest.mark.parametrize(
-    "is_escaped", [pytest.param(True, id="escaped", marks=pytest.mark.slow), pytest.param(False, id="verbatim")]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("is_escaped", [pytest.param(True, id="escaped"), pytest.param(False, id="verbatim")])
 def test_ids_may_have_any_characters(gate_suite, is_escaped):
     option = "disable_test_id_escaping_and_forfeit_all_rights_to_community_support = true\n"
     ids = IDS if is_escaped else {name: text for name, text in IDS.items() if name != "surrogate"}
@@ -255,6 +254,7 @@ def test_a_conftest_reads_the_switches_of_pytest_benchmark_whether_it_is_loaded_
     assert [workload.id for workload in collection.workloads] == ["benchmarks/test_a.py::test_a"]
 
 
+@pytest.mark.slow
 def test_a_suite_of_pytest_codspeed_runs_without_the_plugin(gate_suite):
     trials = gate_suite(
         {
@@ -443,6 +443,7 @@ ASV_COMMON = """
 """
 
 
+@pytest.mark.slow
 def test_a_suite_of_asv_is_gated_where_the_settings_name_its_files(gate_suite):
     files = {
         "__init__.py": "",

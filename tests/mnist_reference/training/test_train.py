@@ -157,6 +157,7 @@ def test_regression_of_the_article_recovers_a_line():
     torch.testing.assert_close(model(torch.tensor([[1.0]])), torch.tensor([[5.0]]), rtol=0, atol=0.02)
 
 
+@pytest.mark.slow
 def test_label_smoothing_keeps_probabilities_from_the_corners(digits_data, of_digits):
     plain, _ = of_digits
     smoothed, _ = trained(digits_data.train, replace(digits(), label_smoothing=0.2), seed=0)
@@ -361,6 +362,7 @@ def test_compiled_training_learns_the_same(few):
         torch.testing.assert_close(model.state_dict()[name], value, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_model_is_compiled_by_the_backend_that_is_named(few):
     calls = []
 

@@ -61,6 +61,7 @@ def test_exported_program_runs_without_the_source(model, program_path, tmp_path)
     torch.testing.assert_close(torch.load(tmp_path / "logits.pt"), model(images))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", BATCH_SIZES)
 def test_onnx_runtime_computes_what_the_model_does(model, onnx_path, batch_size):
     images = torch.rand(batch_size, 28, 28)
