@@ -192,7 +192,8 @@ def test_the_gate_of_a_release_runs_the_code_as_it_stands(release, tmp_path):
         "build-system": {"requires": [], "build-backend": "backend", "backend-path": ["."]},
     }
     (tmp_path / "pyproject.toml").write_text(tomlkit.dumps(document))
-    environment = os.environ | {
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # it may name this package
+    environment = own | {
         "PATH": f"{Path(find_uv_bin()).parent}:{os.environ['PATH']}",
         "UV_CACHE_DIR": str(tmp_path / "cache"),
         "UV_OFFLINE": "1",
