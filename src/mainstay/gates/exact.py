@@ -14,14 +14,12 @@ from enum import StrEnum
 
 from mainstay.gates.samples import MetricSamples, fault_finding, find_fault
 from mainstay.records.findings import Blame, Finding, Interval, Method, Verdict
-from mainstay.records.formatting import degradation_text, first_few
+from mainstay.records.formatting import degradation_text, first_few, whole_number
 from mainstay.records.metrics import Metric
 from mainstay.stats.paired import moments
 
 _FIRST_INEXACT = 2**53
 """The first whole number that may stand for the next one, since values are kept as floats."""
-
-_LARGEST_WRITTEN_OUT = 1e18
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -266,12 +264,8 @@ def _equality_reason(metric: Metric, baseline: float, candidate: float, degradat
 
 def _told_apart(first: float, second: float) -> tuple[str, str]:
     """Two counts: whole ones in full, others with as many digits as show that they differ."""
-    texts = [(_count_text(first, digits), _count_text(second, digits)) for digits in range(12, 18)]
+    texts = [
+        (whole_number(first) or f"{first:.{digits}g}", whole_number(second) or f"{second:.{digits}g}")
+        for digits in range(12, 18)
+    ]
     return next((pair for pair in texts if pair[0] != pair[1]), texts[0])
-
-
-def _count_text(value: float, digits: int) -> str:
-    """A count, in full if it is whole."""
-    if float(value).is_integer() and abs(value) < _LARGEST_WRITTEN_OUT:
-        return f"{int(value):,}"
-    return f"{value:.{digits}g}"

@@ -17,6 +17,7 @@ UNKNOWN = "unknown"
 """Text shown instead of a missing number."""
 
 _LARGEST_WRITTEN_OUT = 1e9
+_LARGEST_COUNT = 1e18
 _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _SIZES = ((2.0**40, "TiB"), (2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"))
 _BYTE_UNITS = frozenset({"B", "byte", "bytes"})
@@ -193,8 +194,8 @@ def value_text(metric: Metric, value: float | None) -> str:
     """
     if value is None or not math.isfinite(value):
         return UNKNOWN
-    if metric.scale.is_exact and float(value).is_integer() and not metric.unit and abs(value) < 1e18:
-        return f"{int(value):,}"
+    if metric.scale.is_exact and not metric.unit and (written_out := whole_number(value)):
+        return written_out
     quantity = _quantity(metric)
     if quantity == "seconds":
         return seconds_text(value)
@@ -205,6 +206,16 @@ def value_text(metric: Metric, value: float | None) -> str:
     if not metric.scale.is_relative:
         return f"{_value_number(value, decimals=_decimals(metric) + 1)} {shown_unit(metric.unit)}".rstrip()
     return f"{value:.6g} {shown_unit(metric.unit)}".rstrip()
+
+
+def whole_number(value: float) -> str:
+    """A whole number in full; empty if the value is none, or too large to write out.
+
+    Example:
+        >>> whole_number(1_234_567.0), whole_number(0.5), whole_number(1e30)
+        ('1,234,567', '', '')
+    """
+    return f"{int(value):,}" if abs(value) < _LARGEST_COUNT and float(value).is_integer() else ""
 
 
 def seconds_text(seconds: float) -> str:
