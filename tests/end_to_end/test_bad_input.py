@@ -90,7 +90,9 @@ def test_no_workloads(project):
     assert_explained(project.gate(), 2, "no workloads", "benchmarks")
 
 
-@pytest.mark.parametrize("options", [[], ["--only", "accuracy"]], ids=["all", "accuracy"])
+@pytest.mark.parametrize(
+    "options", [pytest.param([], id="all", marks=pytest.mark.slow), pytest.param(["--only", "accuracy"], id="accuracy")]
+)
 def test_a_workload_without_a_marker(project, options):
     project.edit("benchmarks/test_accuracy.py", "@pytest.mark.accuracy", "# ")
     project.git("commit", "-qa", "--amend", "--no-edit")

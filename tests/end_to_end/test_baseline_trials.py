@@ -117,6 +117,7 @@ def test_a_gate_with_other_numerics_goes_on_where_an_exact_one_ended(gated_after
     assert of_baseline(measured(project)) == [(2, 0)]
 
 
+@pytest.mark.slow
 def test_fresh_seeds_reuse_nothing_and_keep_nothing(gated_after):
     project = gated_after(change_numerics)
     kept = sorted(file.name for file in (project.root / ".mainstay" / "baselines").glob("*.jsonl"))

@@ -331,6 +331,7 @@ def test_a_dependency_that_the_change_moves_to_the_group_of_the_benchmarks_needs
     assert_told(guarded, result)
 
 
+@pytest.mark.slow
 def test_a_metric_with_another_direction_is_an_error_of_the_candidate(guarded):
     guarded.edit(FILE, "margin=0.01, ceiling=0.99", 'margin=0.01, direction="lower"')
 

@@ -279,6 +279,7 @@ def test_where_workers_are_not_confined_a_changed_shared_input_is_an_error_of_th
     assert run["findings"][0]["reason"].endswith("was changed while the gate ran: the shared input data")
 
 
+@pytest.mark.slow
 @needs_landlock
 def test_a_candidate_cannot_write_into_cached_dependencies(project, own_cache):
     project.write("src/subject/__init__.py", WRITES_INTO_THE_LAYER)

@@ -40,7 +40,12 @@ def test_the_next_gate_is_told_with_its_metrics_and_its_seconds_and_nothing_is_l
             marks=pytest.mark.slow,
         ),
         pytest.param(
-            "benchmarks/test_accuracy.py", "import random\n", "import absent_module\n", "absent_module", id="import"
+            "benchmarks/test_accuracy.py",
+            "import random\n",
+            "import absent_module\n",
+            "absent_module",
+            id="import",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             "pyproject.toml",

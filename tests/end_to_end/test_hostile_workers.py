@@ -49,6 +49,7 @@ def hostile(project):
             """.encode() + b"\\n")""",
             "out of turn",
             id="forged-end",
+            marks=pytest.mark.slow,
         ),
         pytest.param("os.kill(os.getpid(), 40)", "killed by signal 40", id="nameless-signal", marks=pytest.mark.slow),
     ],

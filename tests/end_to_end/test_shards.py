@@ -425,6 +425,7 @@ def test_a_killed_shard_goes_on_where_it_was_and_measures_nothing_twice(made, ju
     assert run["findings"] == made.alone.run["findings"]
 
 
+@pytest.mark.slow
 def test_a_piece_of_other_revisions_is_not_continued(made, tmp_path):
     place = tmp_path / "other"
     first = made.run("trials", "--shard", "1/6", "--output", str(place))

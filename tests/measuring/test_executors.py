@@ -66,10 +66,11 @@ def specs(make_specs, tmp_path):
     "pool",
     [
         pytest.param(in_processes, id="processes"),
-        pytest.param(partial(ThreadPoolExecutor, 2), id="threads", marks=pytest.mark.slow),
+        pytest.param(partial(ThreadPoolExecutor, 2), id="threads"),
     ],
 )
-@pytest.mark.parametrize("worse", ["candidate", pytest.param("neither", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("worse", ["candidate", "neither"])
+@pytest.mark.slow
 def test_a_gate_comes_to_the_same_verdict_over_processes_and_threads(specs, pool, worse):
     both = specs(worse)
     workloads = [

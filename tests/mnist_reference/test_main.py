@@ -117,7 +117,9 @@ def test_training_whose_last_step_diverges_writes_nothing(capsys, tmp_path, as_j
 
 
 @pytest.mark.parametrize(
-    "command", [["evaluate"], ["predict", "a.png"], ["card"], ["export"]], ids=lambda each: each[0]
+    "command",
+    [pytest.param(["evaluate"], marks=pytest.mark.slow), ["predict", "a.png"], ["card"], ["export"]],
+    ids=lambda each: each[0],
 )
 def test_a_model_that_has_diverged_is_refused_by_every_command(trained, capsys, tmp_path, command, digits_data):
     (tmp_path / "a.png").write_bytes(png(digits_data.test.images[0]))

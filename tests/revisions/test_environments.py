@@ -1251,7 +1251,7 @@ def test_the_paths_of_both_subjects_have_equal_length(shelf, trees):
     assert baseline.record.packages_digest == candidate.record.packages_digest
 
 
-@pytest.mark.parametrize("is_one_tree", [True, False])
+@pytest.mark.parametrize("is_one_tree", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_tree_that_is_gated_against_itself_is_built_once(shelf, trees, tmp_path, is_one_tree):
     stamping = f"{BACKEND}\nimport uuid\npathlib.Path('src/subject/stamp.py').write_text(f'# {{uuid.uuid4()}}')\n"
     for tree in trees.values():

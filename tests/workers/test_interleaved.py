@@ -536,13 +536,14 @@ ENDED = """channel.send("finished", outcome="completed", cause="", detail=[], du
 @pytest.mark.parametrize(
     ("body", "after", "cause"),
     [
-        pytest.param(ENDED, "pass", "ended before all its blocks were measured", id="ends-too-early"),
+        pytest.param(
+            ENDED, "pass", "ended before all its blocks were measured", id="ends-too-early", marks=pytest.mark.slow
+        ),
         pytest.param(
             "channel.send('ready', call_s=0.1, left=None)",
             "pass",
             "out of turn",
             id="out-of-turn",
-            marks=pytest.mark.slow,
         ),
         pytest.param(
             "channel.send('block', seconds='1')", "pass", "not as agreed", id="text-for-seconds", marks=pytest.mark.slow

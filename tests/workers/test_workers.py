@@ -618,7 +618,9 @@ needs_landlock = pytest.mark.skipif(not can_confine(), reason="this kernel offer
 
 
 @needs_landlock
-@pytest.mark.parametrize("is_at_import", [False, True], ids=["in-a-trial", "at-import"])
+@pytest.mark.parametrize(
+    "is_at_import", [pytest.param(False, id="in-a-trial"), pytest.param(True, id="at-import", marks=pytest.mark.slow)]
+)
 def test_a_refused_write_names_the_path_and_the_key_that_would_allow_it(specs, write, tmp_path_factory, is_at_import):
     place = tmp_path_factory.mktemp("elsewhere") / "model"
     writing = f"open({str(place)!r}, 'w')"
@@ -699,9 +701,7 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", some_always(HOSTILE, {"forges-its-end", "sends-a-line-without-end", "sends-another-event"})
-)
+@pytest.mark.parametrize("name", some_always(HOSTILE, {"forges-its-end", "sends-a-line-without-end"}))
 def test_what_a_worker_sends_is_held_against_its_own_side_only(measure, write, monkeypatch, name):
     body, cause = HOSTILE[name]
     if name == "closes-the-pipe":

@@ -202,15 +202,12 @@ for num_threads in (1, 2, 3, 4):
 @pytest.mark.parametrize(
     "variables",
     [
-        pytest.param({"MKL_CBWR": "COMPATIBLE"}, id="products-in-another-order", marks=pytest.mark.slow),
-        pytest.param(
-            {"MKL_ENABLE_INSTRUCTIONS": "SSE4_2", "ATEN_CPU_CAPABILITY": "default"},
-            id="no-vectors",
-            marks=pytest.mark.slow,
-        ),
+        pytest.param({"MKL_CBWR": "COMPATIBLE"}, id="products-in-another-order"),
+        pytest.param({"MKL_ENABLE_INSTRUCTIONS": "SSE4_2", "ATEN_CPU_CAPABILITY": "default"}, id="no-vectors"),
         pytest.param({"MKL_CBWR": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}, id="avx2"),
     ],
 )
+@pytest.mark.slow
 def test_libraries_that_take_other_kernels_make_the_same_steps(variables):
     folder = os.path.dirname(__file__)
     done = subprocess.run(

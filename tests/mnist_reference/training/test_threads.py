@@ -109,6 +109,7 @@ def test_fewer_threads_win_a_tie():
     assert fewest_of_the_fast({4: 1.0, 1: 1.0, 2: 1.0}) == 1
 
 
+@pytest.mark.slow
 def test_waiting_threads_give_way_to_other_processes():
     """GNU's OpenMP, which PyTorch brings, prints what it has read when it is loaded."""
     script = "import os, sys; from mnist_reference.__main__ import main; sys.exit(main(['train', '--recipe', 'none']))"

@@ -79,6 +79,7 @@ def test_same_seed_gives_the_same_bits_whatever_the_global_state(digits_data):
     assert digest(first) == digest(again)
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_bits_in_another_process(digits_data, data_root):
     command = [sys.executable, "-c", TRAIN_AND_PRINT_DIGEST, str(data_root)]
     elsewhere = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

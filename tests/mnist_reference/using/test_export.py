@@ -72,6 +72,7 @@ def test_onnx_runtime_computes_what_the_model_does(model, onnx_path, batch_size)
     torch.testing.assert_close(torch.from_numpy(logits), model(images).detach())
 
 
+@pytest.mark.slow
 def test_onnx_file_is_valid_and_whole(onnx_path):
     onnx.checker.check_model(onnx_path, full_check=True)
 
