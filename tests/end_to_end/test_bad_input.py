@@ -146,6 +146,7 @@ def test_what_measures_conflicts_with_the_baseline(project):
     assert_explained(project.gate(), 4, "baseline", "pytest==", "pytest<8.4")
 
 
+@pytest.mark.slow
 def test_a_wrong_marker(project):
     project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margni=0.01")
 

@@ -85,6 +85,7 @@ def test_proposed_settings_are_written_beside_the_comments(timed):
     assert "pair_seconds = 0.1  # short" in text
 
 
+@pytest.mark.slow
 @pytest.mark.package_index
 def test_accuracy_alone_is_nothing_to_calibrate(project):
     status, _, stderr = calibrate(project)

@@ -145,6 +145,7 @@ def test_ruined_models_fail_however_the_files_of_their_workloads_were_weakened(g
     assert_told(guarded, result)
 
 
+@pytest.mark.slow
 def test_a_renamed_function_does_not_hide_a_degradation(guarded):
     rename(guarded)
     ruin(guarded)
@@ -225,6 +226,7 @@ def test_a_broken_file_that_may_have_held_a_workload_of_this_part_needs_a_review
     )
 
 
+@pytest.mark.slow
 def test_a_library_that_skips_its_own_workload_leaves_the_metric_missing(guarded):
     ruin(guarded)
     guarded.edit("src/subject/model.py", "def fit(seed):", "def fit(seed):\n    import pytest; pytest.skip('no')")

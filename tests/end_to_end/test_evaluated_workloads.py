@@ -118,6 +118,7 @@ def test_answers_that_time_out_count_as_wrong_and_too_many_are_an_error(evaluate
     assert "of the candidate" in few.run["findings"][0]["reason"]
 
 
+@pytest.mark.slow
 def test_other_items_are_an_error_that_names_the_first(evaluated):
     evaluated.edit("src/subject/engine.py", "1500", "1499")
 

@@ -172,13 +172,14 @@ def test_a_workload_that_raises_on_the_candidate_alone_is_its_error(project):
     assert any("planted" in line for line in result.finding["detail"])
 
 
+@pytest.mark.slow
 @pytest.mark.settings
 @pytest.mark.parametrize(
     ("body", "cause"),
     [
         pytest.param("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "killed by SIGKILL", id="killed"),
-        pytest.param("import time; time.sleep(3600)", "hung", id="hangs", marks=pytest.mark.slow),
-        pytest.param("return [float('nan')] * 3, None", "", id="nonsense", marks=pytest.mark.slow),
+        pytest.param("import time; time.sleep(3600)", "hung", id="hangs"),
+        pytest.param("return [float('nan')] * 3, None", "", id="nonsense"),
     ],
 )
 def test_a_worker_that_dies_is_an_error_with_its_cause(project, body, cause):
@@ -192,6 +193,7 @@ def test_a_worker_that_dies_is_an_error_with_its_cause(project, body, cause):
     assert cause in result.finding["reason"]
 
 
+@pytest.mark.slow
 def test_a_nan_is_an_error(project):
     project.edit("src/subject/evaluate.py", "return sum(", "return float('nan') * sum(")
 
@@ -201,6 +203,7 @@ def test_a_nan_is_an_error(project):
     assert "nan" in result.finding["reason"]
 
 
+@pytest.mark.slow
 def test_a_deleted_workload_is_missing(project):
     (project.root / "benchmarks" / "test_accuracy.py").unlink()
 

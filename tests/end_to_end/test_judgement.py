@@ -98,6 +98,7 @@ def test_a_ruined_model_whose_evaluation_says_what_it_said_before_is_an_error(pr
     assert "of its recorded predictions are right" in result.finding["reason"]
 
 
+@pytest.mark.slow
 def test_a_fraction_that_becomes_a_percentage_is_an_error(project):
     project.edit("benchmarks/test_accuracy.py", ", ceiling=0.99", "")
     project.edit("benchmarks/test_accuracy.py", "    trial.record_predictions(predicted, labels)\n", "")
@@ -110,9 +111,8 @@ def test_a_fraction_that_becomes_a_percentage_is_an_error(project):
     assert "which no fraction can be" in result.finding["reason"]
 
 
-@pytest.mark.parametrize(
-    ("leaks", "verdict", "status"), [pytest.param(-3, "pass", 0, marks=pytest.mark.slow), (1_000_000, "fail", 1)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("leaks", "verdict", "status"), [(-3, "pass", 0), (1_000_000, "fail", 1)])
 def test_a_count_that_was_nothing_may_only_improve(project, leaks, verdict, status):
     project.write("src/subject/state.py", "LEAKS = 0\n")
     (project.root / "benchmarks" / "test_accuracy.py").unlink()

@@ -278,6 +278,7 @@ def test_a_piece_without_a_first_line_is_named_where_it_lies(judge, pieces):
     assert "measure its shard again with 'mainstay trials'" in done.stderr
 
 
+@pytest.mark.slow
 def test_more_pairs_than_the_last_look_are_refused_for_a_new_and_for_an_existing_piece(made, tmp_path):
     place = tmp_path / "beyond"
     command = ("trials", "--shard", "2/3", "--output", str(place), "--up-to", "7")

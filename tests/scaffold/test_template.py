@@ -12,6 +12,8 @@ import copier
 import pytest
 import yaml
 
+from tests.slow_cases import some_always
+
 KINDS = ("library", "application", "monorepo")
 
 WORDED_FOR_OTHERS = frozenset(
@@ -105,7 +107,7 @@ def files_of(folder):
     }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", some_always(KINDS, {"library"}))
 def test_rendered_files_read_and_hold_no_rest_of_the_template(rendered, kind):
     files = files_of(rendered(kind))
 
@@ -175,7 +177,7 @@ def pythons_of(project, root):
     return found
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", some_always(KINDS, {"monorepo"}))
 @pytest.mark.parametrize("python", ["3.11", pytest.param("3.13", marks=pytest.mark.slow)])
 def test_every_job_runs_the_project_with_a_python_that_it_supports(rendered, root, kind, python):
     project = rendered(kind, python=python)
@@ -262,7 +264,7 @@ def test_sessions_look_for_the_code_where_the_answer_says(rendered, kind, code, 
     assert (project / folder / code / "model.py").is_file() is not code.endswith(".py")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", some_always(KINDS, {"library"}))
 def test_a_project_with_code_of_its_own_gets_no_example(rendered, kind):
     new, own = files_of(rendered(kind)), files_of(rendered(kind, example=False))
     folder = "packages/deep-plankton/" if kind == "monorepo" else ""

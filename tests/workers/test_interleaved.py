@@ -244,6 +244,7 @@ def test_what_goes_wrong_in_a_workload_is_said_and_the_others_go_on(measure):
     assert trials["test_sound"][Side.BASELINE].block_times_s
 
 
+@pytest.mark.slow
 def test_a_timed_workload_that_one_side_skips_once_is_measured(measure):
     trials, _ = measure(
         """
@@ -536,27 +537,23 @@ ENDED = """channel.send("finished", outcome="completed", cause="", detail=[], du
 @pytest.mark.parametrize(
     ("body", "after", "cause"),
     [
-        pytest.param(
-            ENDED, "pass", "ended before all its blocks were measured", id="ends-too-early", marks=pytest.mark.slow
-        ),
+        pytest.param(ENDED, "pass", "ended before all its blocks were measured", id="ends-too-early"),
         pytest.param(
             "channel.send('ready', call_s=0.1, left=None)",
             "pass",
             "out of turn",
             id="out-of-turn",
         ),
-        pytest.param(
-            "channel.send('block', seconds='1')", "pass", "not as agreed", id="text-for-seconds", marks=pytest.mark.slow
-        ),
+        pytest.param("channel.send('block', seconds='1')", "pass", "not as agreed", id="text-for-seconds"),
         pytest.param(
             "pass",
             "benchmark.recorded = lambda: {'values': {'call_time': 1e-9}}",
             "its blocks give",
             id="another-mean",
-            marks=pytest.mark.slow,
         ),
     ],
 )
+@pytest.mark.slow
 def test_a_workload_that_contradicts_what_the_gate_has_heard_fails_alone(measure, body, after, cause):
     trials, _ = measure(FORGING.format(body=body, after=after), "test_a", "test_sound", seconds=1.0)
 
@@ -570,7 +567,7 @@ def test_a_workload_that_contradicts_what_the_gate_has_heard_fails_alone(measure
     ("recorded", "cause"),
     [
         ({"throughput": 1e9, "examples": 64.0}, "the worker says that throughput is 1e+09, where its blocks give"),
-        ({"throughput": 1e9}, "the worker does not say 'examples'"),
+        pytest.param({"throughput": 1e9}, "the worker does not say 'examples'", marks=pytest.mark.slow),
     ],
 )
 def test_every_metric_that_follows_from_blocks_is_checked_against_them(measure, recorded, cause):

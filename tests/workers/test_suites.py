@@ -356,6 +356,7 @@ ASPECTLIB = """
 """
 
 
+@pytest.mark.slow
 def test_a_woven_function_is_timed_where_it_is_called(gate_suite):
     is_installed = importlib.util.find_spec("aspectlib") is not None
     trials = gate_suite({"benchmarks/test_a.py": WEAVING, **({} if is_installed else {"aspectlib.py": ASPECTLIB})})

@@ -212,7 +212,9 @@ def on_paper(image, shade, *, noise=0.0, side=160):
     return Image.fromarray((brightness.clip(0, 1) * 255).round().astype(np.uint8))
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.03], ids=["clean", "noisy"])
+@pytest.mark.parametrize(
+    "noise", [pytest.param(0.0, id="clean", marks=pytest.mark.slow), pytest.param(0.03, id="noisy")]
+)
 @pytest.mark.parametrize("shade", ["from-left", "from-above", "from-a-corner", "from-a-lamp"])
 def test_shaded_paper_makes_no_difference(saved, digits_data, shade, noise):
     for image in digits_data.test.images[:10]:

@@ -48,7 +48,13 @@ SMALL_CNN = replace(cnn_99_5(), model=CnnConfig(channels=(2, 3, 4, 4)), batch_si
         pytest.param({1: 1.0, 2: 0.95, 3: 0.94}, 1, id="hardly-any-gain", marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.parametrize("recipe", [replace(article(), num_epochs=30), SMALL_CNN], ids=["faster", "plain"])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        pytest.param(replace(article(), num_epochs=30), id="faster"),
+        pytest.param(SMALL_CNN, id="plain", marks=pytest.mark.slow),
+    ],
+)
 def test_the_fastest_number_of_threads_is_taken(monkeypatch, digits_data, recipe, seconds_a_step, expected):
     model = initialised(recipe.model, seed=0)
     before = [value.clone() for value in model.state_dict().values()]
