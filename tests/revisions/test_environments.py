@@ -375,6 +375,55 @@ def test_a_measuring_package_in_the_tree_is_given_to_the_baseline_from_its_own(s
     assert resolve(trees, dict.fromkeys(Side, Configuration()))[Side.BASELINE].local == local
 
 
+@pytest.mark.parametrize("root", ["/${PROJECT_ROOT}", "${PROJECT_ROOT}"])
+@pytest.mark.parametrize("place", some_always(["dependencies", "benchmarks", "runtime"], {"runtime"}))
+def test_a_folder_of_the_tree_that_is_named_by_url_is_taken_from_each_revision(
+    shelf, trees, tmp_path, monkeypatch, place, root
+):
+    monkeypatch.setenv("PROJECT_ROOT", str(tmp_path))  # uv would take it for the root of the project
+    text = pyproject(**({} if place == "runtime" else {place: ["pytest", f"library @ file://{root}/libs/library"]}))
+    text += f'runtime = ["library @ file://{root}/libs/library"]\n' if place == "runtime" else ""
+    library = f'{BUILD_SYSTEM}\n[project]\nname = "library"\nversion = "1.0"\ndependencies = '
+    for tree, wanted in zip(trees.values(), (["tool==1.0"], ["tool==2.0"]), strict=True):
+        write(tree, **{"pyproject.toml": text})
+        write(tree / "libs/library", **{"backend.py": BACKEND, "pyproject.toml": f"{library}{wanted}\n"})
+
+    both = resolve(trees, dict.fromkeys(Side, Configuration(groups=("runtime",) if place == "runtime" else ())))
+
+    assert {resolution.local for resolution in both.values()} == {("libs/library",)}
+    assert "tool==2.0" in both[Side.CANDIDATE].pins
+    assert ("tool==1.0" in both[Side.BASELINE].pins) == (place != "benchmarks")  # what measures is the candidate's
+    assert not any("library" in pin for resolution in both.values() for pin in resolution.pins)
+
+
+@pytest.mark.parametrize("address", ["file:///${FOLDER}/tool-1.0-py3-none-any.whl", "file://${FOLDER}"])
+@pytest.mark.parametrize("requiring", [[Side.CANDIDATE], [*Side]], ids=["the-candidate", "both"])
+def test_an_address_that_a_variable_leads_to_a_place_of_the_machine_is_refused(
+    shelf, trees, monkeypatch, address, requiring
+):
+    monkeypatch.setenv("FOLDER", str(shelf / "tool"))
+    write(shelf / "tool", **{"pyproject.toml": '[project]\nname = "tool"\nversion = "1.0"\n'})
+    for side in requiring:
+        write(trees[side], **{"pyproject.toml": pyproject(dependencies=[f"tool @ {address}"])})
+
+    with pytest.raises(EnvironmentBuildError) as caught:
+        resolved(trees)
+
+    assert caught.value.side is (Side.CANDIDATE if len(requiring) == 1 else None)
+    assert "${FOLDER}" in caught.value.fact
+    assert "${PROJECT_ROOT}" in caught.value.next_step
+
+
+def test_a_variable_may_hold_the_password_of_an_address(shelf, trees, serve, monkeypatch):
+    monkeypatch.setenv("OURS", PASSWORD)
+    address = "http://me:${OURS}@" + f"{serve(shelf).place}/tool/tool-1.0-py3-none-any.whl"
+    write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(dependencies=[f"tool @ {address}"])})
+
+    _, candidate = resolved(trees)
+
+    assert f"tool @ {address}" in candidate
+
+
 def test_a_conflict_between_measuring_and_baseline_names_both_pins(shelf, trees):
     write(trees[Side.BASELINE], **{"pyproject.toml": pyproject(dependencies=["pytest<9"])})
     write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(benchmarks=["pytest>=9"])})

@@ -30,7 +30,7 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from urllib.request import url2pathname
 
 import uv
@@ -162,6 +162,9 @@ only-include = {included}
 """
 """How the modules of a revision without packaging are installed."""
 
+PROJECT_ROOT = "${PROJECT_ROOT}"
+"""What uv and PDM take for the project's folder in an address, such as ``file:///${PROJECT_ROOT}/libs/common``."""
+
 NUM_TAIL_LINES = 15
 """Number of lines of a failed command's output that a message quotes."""
 
@@ -292,6 +295,10 @@ class RefusedError(OutageError):
     """A package index, or a proxy before it, answers and refuses."""
 
 
+class UnusablePinError(EnvironmentBuildError):
+    """What uv resolved cannot be installed for two revisions, or means something else for each of them."""
+
+
 def run_uv(
     arguments: Sequence[str],
     *,
@@ -331,9 +338,10 @@ def _run_uv_once(
     """Run uv once, and distinguish failures of the index, the network and the disk from others."""
     inherited = without_repository(os.environ)  # a version of a build may come from git
     with scratch_folder(cache_folder()) as temporary:  # uv and builds leave them behind if killed
+        unwanted = {"VIRTUAL_ENV", "PYTHONPATH", "PROJECT_ROOT"}  # the last would lead out of the revision's tree
         environ = {
             **variables,
-            **{name: value for name, value in inherited.items() if name not in {"VIRTUAL_ENV", "PYTHONPATH"}},
+            **{name: value for name, value in inherited.items() if name not in unwanted},
             "UV_PYTHON_DOWNLOADS": "never",
             "UV_NO_PROGRESS": "1",
             "SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH,
@@ -574,7 +582,16 @@ class _Request:
         is_computed = {"dependencies", "optional-dependencies"} & set(project.get("dynamic", []))
         is_member = any((place / "pyproject.toml").exists() for place in _above(self.tree))  # perhaps of a uv workspace
         uses_others = is_member or bool({"sources", "workspace"} & self.project.get("tool", {}).get("uv", {}).keys())
+        uses_others = uses_others or any(map(_may_lie_in_the_tree, self._requirements()))
         return bool(project) and not is_computed and not uses_others
+
+    def _requirements(self) -> Iterator[str]:
+        """All that the revision's pyproject.toml requires for anything, and its constraints."""
+        project, settings = self.project.get("project", {}), self.project.get("tool", {}).get("uv", {})
+        yield from _texts([project.get(name) for name in ("dependencies", "optional-dependencies")])
+        yield from _texts(self.project.get("dependency-groups"))
+        yield from _texts([value for name, value in settings.items() if name.endswith("-dependencies")])
+        yield from self.constraints.splitlines()
 
     def identity(self) -> tuple[str, ...]:
         """Text of everything that the resolution depends on."""
@@ -652,7 +669,42 @@ class _Request:
         inside = {line: own for line in lines if (own := _own_folder(line, self.tree))}
         pins = sorted(line for line in lines if ("==" in line or " @ " in line) and line not in inside)
         others = [line for line in lines if line and line not in {*pins, *inside} and line[0] not in "#-"]
+        for line in (*pins, *others):
+            self._check_address(line)
         return _Pins(pins=tuple(pins), local=tuple(sorted({*others, *inside.values()})))
+
+    def _check_address(self, pin: str) -> None:
+        """Refuse a pin whose address means something else in another gate or for the other revision."""
+        if "${" in without_credentials(pin):  # a password may come from a variable
+            fact = f"{pin!r} has a variable in its address"
+            next_step = f"write the address out; {PROJECT_ROOT} alone may stand in it, for the project's folder"
+        elif any(str(top) in unquote(pin) for top in {_top_of(self.tree), _top_of(self.tree).resolve()}):
+            fact = f"{pin!r} leads into the {self.side}'s own tree, to what is no folder of a package"
+            next_step = "require the folder of a package, which is then built for each revision"
+        else:
+            return
+        raise UnusablePinError(fact, side=self.side, looked_in=f"what the {self.side} requires", next_step=next_step)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in a value of a TOML file."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(each)
+
+
+def _may_lie_in_the_tree(requirement: str) -> bool:
+    """Whether a requirement by URL may lead into the revision's own tree, and not to a server.
+
+    Example:
+        >>> addresses = ("file:///${PROJECT_ROOT}/own", "{root:uri}/own", "./own", "git+https://host/own@main")
+        >>> [_may_lie_in_the_tree(f"own @ {address}") for address in addresses]
+        [True, True, True, False]
+    """
+    _, at, address = requirement.partition("@")
+    return bool(at) and ("file:" in address or "{" in address or "://" not in address)
 
 
 def _own_folder(line: str, tree: Path) -> str:
@@ -663,10 +715,10 @@ def _own_folder(line: str, tree: Path) -> str:
     Returns:
         The path; empty if the requirement is no such folder.
     """
-    address = line.rpartition(" @ ")[2]
+    address = line.rpartition(" @ ")[2].replace(PROJECT_ROOT, quote(str(tree)))
     if not address.startswith("file://"):
         return ""
-    place = Path(url2pathname(urlsplit(address).path)).resolve()
+    place = Path("/", url2pathname(urlsplit(address).path).lstrip("/")).resolve()
     if not place.is_dir() or not place.is_relative_to(_top_of(tree).resolve()):
         return ""
     return os.path.relpath(place, tree.resolve())
@@ -706,10 +758,11 @@ def _compile_candidate(candidate: _Request, baseline: _Request) -> _Pins:
             why = "the change is not to blame: the baseline cannot be resolved either"
         else:
             raise
+        served = "look at what the package index serves today: a package was withdrawn, or a new one does not fit"
         raise EnvironmentBuildError(
             f"{error.fact}\n{why}",
             looked_in=error.looked_in,
-            next_step="look at what the package index serves today: a package was withdrawn, or a new one does not fit",
+            next_step=error.next_step if isinstance(error, UnusablePinError) else served,
         ) from error
 
 
