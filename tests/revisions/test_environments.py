@@ -436,6 +436,70 @@ def test_a_conflict_between_measuring_and_baseline_names_both_pins(shelf, trees)
     assert "pytest<9" in caught.value.fact
 
 
+PIP_SETTINGS = {
+    "hashes": "generate-hashes = true",
+    "universal": "universal = true",
+    "output": 'output-file = "locked.txt"',
+    "extras": "no-strip-extras = true",
+    "markers": "no-strip-markers = true",
+    "emitted": "emit-index-url = true\nemit-find-links = true\nemit-build-options = true\nemit-index-annotation = true",
+    "annotated": 'no-annotate = false\nno-header = false\nannotation-style = "line"',
+}
+"""Settings of ``uv pip compile`` that change the form in which it writes what it resolved."""
+
+
+@pytest.mark.parametrize("name", some_always(PIP_SETTINGS, {"hashes", "output"}))
+def test_settings_of_a_lock_file_change_no_resolution(shelf, trees, name):
+    publish(shelf, "gauge", "1.0", "meter; extra == 'full'")
+    publish(shelf, "meter", "1.0")
+    for tree, wanted in zip(trees.values(), ("tool==1.0", "tool==2.0"), strict=True):
+        dependencies = [wanted, "gauge[full]", "meter; sys_platform == 'win32'"]
+        text = pyproject(dependencies=dependencies, more=f"[tool.uv.pip]\n{PIP_SETTINGS[name]}\n")
+        write(tree, **{"pyproject.toml": text})
+
+    baseline, candidate = resolved(trees)
+
+    assert baseline == ("gauge==1.0", "meter==1.0", "pluggy==2.0", "pytest==9.0", "tool==1.0")
+    assert {*candidate} ^ {*baseline} == {"tool==1.0", "tool==2.0"}
+    assert not any((tree / "locked.txt").exists() for tree in trees.values())
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "uv.toml"])
+def test_a_setting_that_leaves_packages_out_of_the_resolution_is_refused_by_its_name(shelf, trees, name):
+    setting = f'[{"" if name == "uv.toml" else "tool.uv."}pip]\nno-emit-package = ["pytest"]\n'
+    write_more(trees[Side.CANDIDATE], **{name: setting})
+
+    with pytest.raises(EnvironmentBuildError) as caught:
+        resolved(trees)
+
+    assert caught.value.side is Side.CANDIDATE
+    assert "no-emit-package" in caught.value.fact
+    assert "no-emit-package" in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("output", "fact"),
+    [
+        pytest.param("tool==1.0 \\\n    --hash=sha256:00\npytest==9.0\n", "tool==1.0 \\", id="continued"),
+        pytest.param("tool\npytest==9.0\n", "'tool'", id="without-version"),
+        pytest.param("tool==1.0\n", "no pytest", id="without-pytest"),
+        pytest.param("", "no pytest", id="nothing"),
+    ],
+)
+def test_what_uv_writes_is_refused_unless_it_pins_each_package(shelf, trees, monkeypatch, output, fact):
+    environments.interpreter_facts()  # asks uv once
+
+    def run_uv(arguments, **_):
+        Path(arguments[arguments.index("--output-file") + 1]).write_text(output)
+
+    monkeypatch.setattr(environments, "run_uv", run_uv)
+
+    with pytest.raises(EnvironmentBuildError) as caught:
+        resolved(trees)
+
+    assert fact in caught.value.fact
+
+
 def test_hashed_constraints_hold(shelf, trees):
     digest = publish(shelf, "tool", "1.5")
     for tree in trees.values():

@@ -165,6 +165,23 @@ only-include = {included}
 PROJECT_ROOT = "${PROJECT_ROOT}"
 """What uv and PDM take for the project's folder in an address, such as ``file:///${PROJECT_ROOT}/libs/common``."""
 
+PIN_FORMAT = (
+    "--no-header",
+    "--annotate",  # names what the setting no-emit-package leaves out
+    *("--annotation-style", "split"),
+    "--no-generate-hashes",
+    "--no-universal",
+    "--strip-extras",
+    "--strip-markers",
+)
+"""Options of uv that undo settings of the project for files of its own; each package is then pinned on one line."""
+
+PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[^]]*\])?(==[^\s=]+| @ \S+)")
+"""A requirement that allows one version of a package, or one file of it."""
+
+LEFT_OUT = "# The following packages were excluded from the output:"
+"""Line after which uv names the packages that it resolved and did not write."""
+
 NUM_TAIL_LINES = 15
 """Number of lines of a failed command's output that a message quotes."""
 
@@ -660,30 +677,63 @@ class _Request:
             pin_file.write_text("\n".join(preferred), encoding="utf-8")
             arguments = ["pip", "compile", *wanted, str(requirements), "--constraints", str(constraint_file)]
             arguments += [word for group in groups for word in ("--group", group)]
-            arguments += ["--python", sys.executable, "--no-header", "--no-annotate", "--quiet"]
-            arguments += ["--output-file", str(pin_file)] if preferred else []
+            arguments += ["--python", sys.executable, "--quiet", *PIN_FORMAT, "--output-file", str(pin_file)]
             arguments += [] if self.uses_cache else ["--no-cache"]
-            output = run_uv(arguments, side=self.side, doing="resolving the dependencies", cwd=self.tree)
-            output = pin_file.read_text(encoding="utf-8") if preferred else output
-        lines = [line.partition(" ;")[0].strip().removeprefix("-e ") for line in output.splitlines()]
-        inside = {line: own for line in lines if (own := _own_folder(line, self.tree))}
-        pins = sorted(line for line in lines if ("==" in line or " @ " in line) and line not in inside)
-        others = [line for line in lines if line and line not in {*pins, *inside} and line[0] not in "#-"]
-        for line in (*pins, *others):
-            self._check_address(line)
-        return _Pins(pins=tuple(pins), local=tuple(sorted({*others, *inside.values()})))
+            run_uv(arguments, side=self.side, doing="resolving the dependencies", cwd=self.tree)
+            written = pin_file.read_text(encoding="utf-8")
+        found = self._read_pins(written)
+        if "pytest" in _names(measuring) - _names(found.pins) and not found.local:
+            raise self._unusable("uv resolved no pytest", "look at the settings of uv in [tool.uv.pip] or uv.toml")
+        return found
+
+    def _read_pins(self, written: str) -> _Pins:
+        """Separate the pins in a file that uv wrote from the folders of the tree.
+
+        Raises:
+            UnusablePinError: If uv left a package out, or a line does not say which package is meant in both revisions.
+        """
+        lines, _, left_out = written.partition(LEFT_OUT)
+        if names := ", ".join(left_out.replace("#", " ").split()):
+            raise self._unusable(
+                f"the setting no-emit-package of uv leaves out {names}",
+                "remove no-emit-package from [tool.uv.pip] or uv.toml, and give it on the command line where you need it",
+            )
+        pins, local = [], set()
+        for line in lines.splitlines():
+            pin = line.partition(" ;")[0].strip().removeprefix("-e ")
+            if not pin or pin[0] in "#-":
+                continue
+            if own := _own_folder(pin, self.tree):
+                local.add(own)
+                continue
+            self._check_address(pin)
+            if PIN.fullmatch(pin):
+                pins.append(pin)
+            elif (self.tree / pin).exists():
+                local.add(pin)
+            else:
+                raise self._unusable(
+                    f"uv wrote {without_credentials(pin)!r}, which names neither one version of a package nor a folder",
+                    "require a version, an address or a folder of the tree, and look at the settings of uv",
+                )
+        return _Pins(pins=tuple(sorted(pins)), local=tuple(sorted(local)))
 
     def _check_address(self, pin: str) -> None:
         """Refuse a pin whose address means something else in another gate or for the other revision."""
-        if "${" in without_credentials(pin):  # a password may come from a variable
-            fact = f"{pin!r} has a variable in its address"
-            next_step = f"write the address out; {PROJECT_ROOT} alone may stand in it, for the project's folder"
-        elif any(str(top) in unquote(pin) for top in {_top_of(self.tree), _top_of(self.tree).resolve()}):
-            fact = f"{pin!r} leads into the {self.side}'s own tree, to what is no folder of a package"
-            next_step = "require the folder of a package, which is then built for each revision"
-        else:
-            return
-        raise UnusablePinError(fact, side=self.side, looked_in=f"what the {self.side} requires", next_step=next_step)
+        told = without_credentials(pin)
+        if "${" in told:  # a password may come from a variable
+            raise self._unusable(
+                f"{told!r} has a variable in its address",
+                f"write the address out; {PROJECT_ROOT} alone may stand in it, for the project's folder",
+            )
+        if any(str(top) in unquote(pin) for top in (_top_of(self.tree), _top_of(self.tree).resolve())):
+            raise self._unusable(
+                f"{told!r} leads into the {self.side}'s own tree, to what is no folder of a package",
+                "require the folder of a package, which is then built for each revision",
+            )
+
+    def _unusable(self, fact: str, next_step: str) -> UnusablePinError:
+        return UnusablePinError(fact, side=self.side, looked_in=f"what the {self.side} requires", next_step=next_step)
 
 
 def _texts(value: Any) -> Iterator[str]:
