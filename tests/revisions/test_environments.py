@@ -26,7 +26,7 @@ from mainstay.revisions.environments import (
     Resolution,
     UnreachableError,
     _failure,
-    _own_folder,
+    _own_package,
     build_subject,
     expand_group,
     import_roots,
@@ -422,6 +422,57 @@ def test_a_variable_may_hold_the_password_of_an_address(shelf, trees, serve, mon
     _, candidate = resolved(trees)
 
     assert f"tool @ {address}" in candidate
+
+
+@pytest.mark.parametrize("present", ["folder", "nothing"])
+def test_a_folder_that_becomes_a_measuring_package_is_none_in_the_baseline(shelf, trees, present):
+    own = f'{BUILD_SYSTEM}\n[project]\nname = "helper"\nversion = "1.0"\ndependencies = []\n'
+    source = '[tool.uv.sources]\nhelper = { path = "helper" }\n'
+    write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(benchmarks=["pytest", "helper"], more=source)})
+    write(trees[Side.CANDIDATE] / "helper", **{"backend.py": BACKEND, "src/helper.py": "", "pyproject.toml": own})
+    write(trees[Side.BASELINE], **({"helper/src/helper.py": ""} if present == "folder" else {}))
+
+    both = resolve(trees, dict.fromkeys(Side, Configuration()))
+
+    assert both[Side.BASELINE].local == ()
+    assert both[Side.CANDIDATE].local == ("helper",)
+
+
+NAMED_WHEELS = {
+    "source": ("library", '[tool.uv.sources]\nlibrary = { path = "w/library/library-1.0-py3-none-any.whl" }\n'),
+    "address": ("library @ file:///${PROJECT_ROOT}/w/library/library-1.0-py3-none-any.whl", ""),
+}
+"""Ways to require a wheel that lies in the tree."""
+
+
+@pytest.mark.parametrize("form", some_always(NAMED_WHEELS, {"address"}))
+def test_a_wheel_of_the_tree_belongs_to_each_revision_as_it_lies_there(shelf, trees, form):
+    requirement, source = NAMED_WHEELS[form]
+    for side, tree in trees.items():
+        write(tree, **{"pyproject.toml": pyproject(dependencies=[requirement]) + source})
+        publish(tree / "w", "library", "1.0", "tool", files={"library.py": f"SIDE = '{side}'"})
+
+    subjects = {side: built(trees, side) for side in Side}
+
+    for side, subject in subjects.items():
+        assert subject.roots == ("library", "subject")
+        assert ask(subject, "import library, tool; print(library.SIDE)") == side
+    assert subjects[Side.BASELINE].record.wheel_digest != subjects[Side.CANDIDATE].record.wheel_digest
+    assert subjects[Side.BASELINE].record.packages_digest == subjects[Side.CANDIDATE].record.packages_digest
+
+
+@pytest.mark.parametrize("side", Side)
+def test_a_measuring_wheel_of_the_tree_is_given_to_the_baseline_from_its_own(shelf, trees, side):
+    source = '[tool.uv.sources]\nlibrary = { path = "w/library/library-1.0-py3-none-any.whl" }\n'
+    write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(benchmarks=["pytest", "library"], more=source)})
+    for tree in {trees[Side.CANDIDATE], trees[side]}:
+        publish(tree / "w", "library", "1.0")
+
+    both = resolve(trees, dict.fromkeys(Side, Configuration()))
+
+    wheel = "w/library/library-1.0-py3-none-any.whl"
+    assert both[Side.BASELINE].local == ((wheel,) if side is Side.BASELINE else ())
+    assert both[Side.CANDIDATE].local == (wheel,)
 
 
 def test_a_conflict_between_measuring_and_baseline_names_both_pins(shelf, trees):
@@ -1733,7 +1784,7 @@ def test_a_member_of_the_workspace_is_a_folder_of_the_tree_wherever_that_lies(tm
     tree = tmp_path / "tree/pkgs/a"
     write(tmp_path, **{"tree/.git": "", "tree/pkgs/a/pyproject.toml": "", "tree/pkgs/core/pyproject.toml": ""})
 
-    inside = _own_folder(line.format(address=(tmp_path / "tree/pkgs/core").as_uri()), tree)
-    outside = _own_folder(line.format(address=tmp_path.as_uri()), tree)
+    inside = _own_package(line.format(address=(tmp_path / "tree/pkgs/core").as_uri()), tree)
+    outside = _own_package(line.format(address=tmp_path.as_uri()), tree)
 
-    assert (inside, outside, _own_folder("numpy==2.0", tree)) == ("../core", "", "")
+    assert (inside, outside, _own_package("numpy==2.0", tree)) == ("../core", "", "")

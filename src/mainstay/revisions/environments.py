@@ -193,8 +193,8 @@ class Resolution:
     Attributes:
         side: Baseline or candidate.
         pins: Requirements such as ``numpy==2.4.6``, sorted.
-        local: Folders of the revision's own tree that it depends on, such as ``libs/common``; they are built like its
-            wheel.
+        local: Folders of the revision's own tree that it depends on, such as ``libs/common``, which are built like its
+            wheel; and wheels that lie there, which are installed as they are.
         indexes: Addresses of the package indexes that its pyproject.toml names, and settings of uv in the environment
             that decide what a pin means; without credentials.
         installation: SHA-256 of the settings of uv in the tree, and of the packages that these take from the tree itself.
@@ -529,7 +529,7 @@ def _named_places(value: Any, folder: Path) -> set[Path]:
 
 
 class _Pins(NamedTuple):
-    """Result of the resolver: exact requirements, folders of the tree itself, and names as in :class:`Resolution`."""
+    """Result of the resolver: exact requirements, packages of the tree itself, and names as in :class:`Resolution`."""
 
     pins: tuple[str, ...]
     local: tuple[str, ...]
@@ -687,7 +687,7 @@ class _Request:
         return found
 
     def _read_pins(self, written: str) -> _Pins:
-        """Separate the pins in a file that uv wrote from the folders of the tree.
+        """Separate the pins in a file that uv wrote from the packages of the tree.
 
         Raises:
             UnusablePinError: If uv left a package out, or a line does not say which package is meant in both revisions.
@@ -703,7 +703,7 @@ class _Request:
             pin = line.partition(" ;")[0].strip().removeprefix("-e ")
             if not pin or pin[0] in "#-":
                 continue
-            if own := _own_folder(pin, self.tree):
+            if own := _own_package(pin, self.tree):
                 local.add(own)
                 continue
             self._check_address(pin)
@@ -713,7 +713,7 @@ class _Request:
                 local.add(pin)
             else:
                 raise self._unusable(
-                    f"uv wrote {without_credentials(pin)!r}, which names neither one version of a package nor a folder",
+                    f"uv wrote {without_credentials(pin)!r}, which is neither one version of a package nor a place of the tree",
                     "require a version, an address or a folder of the tree, and look at the settings of uv",
                 )
         return _Pins(pins=tuple(sorted(pins)), local=tuple(sorted(local)))
@@ -728,8 +728,8 @@ class _Request:
             )
         if any(str(top) in unquote(pin) for top in (_top_of(self.tree), _top_of(self.tree).resolve())):
             raise self._unusable(
-                f"{told!r} leads into the {self.side}'s own tree, to what is no folder of a package",
-                "require the folder of a package, which is then built for each revision",
+                f"{told!r} leads into the {self.side}'s own tree, but not to a folder or a wheel",
+                "require the folder of the package, which is then built for each revision",
             )
 
     def _unusable(self, fact: str, next_step: str) -> UnusablePinError:
@@ -757,19 +757,19 @@ def _may_lie_in_the_tree(requirement: str) -> bool:
     return bool(at) and ("file:" in address or "{" in address or "://" not in address)
 
 
-def _own_folder(line: str, tree: Path) -> str:
-    """The folder in the revision's own worktree that a requirement names by URL, relative to the tree.
+def _own_package(line: str, tree: Path) -> str:
+    """The folder or file in the revision's own worktree that a requirement names by URL, relative to the tree.
 
     A member of a uv workspace is named in this way; its absolute URL would be different in every gate.
 
     Returns:
-        The path; empty if the requirement is no such folder.
+        The path; empty if the requirement leads elsewhere.
     """
     address = line.rpartition(" @ ")[2].replace(PROJECT_ROOT, quote(str(tree)))
     if not address.startswith("file://"):
         return ""
     place = Path("/", url2pathname(urlsplit(address).path).lstrip("/")).resolve()
-    if not place.is_dir() or not place.is_relative_to(_top_of(tree).resolve()):
+    if not place.exists() or not place.is_relative_to(_top_of(tree).resolve()):
         return ""
     return os.path.relpath(place, tree.resolve())
 
@@ -926,11 +926,17 @@ def _compile_measured(baseline: _Request, measuring: Sequence[str], kept: Sequen
 
 
 def _helpers(baseline: _Request, alone: _Pins | None, harness: _Pins) -> set[str]:
-    """Folders of the baseline's tree that are measuring packages: those of its own group, and those of the candidate's.
+    """Packages in the baseline's tree that measure: those of its own group, and those of the candidate's.
 
-    The candidate's lie in another tree, so the baseline gets its own copy; a folder that it lacks is left out.
+    The candidate's lie in another tree, so the baseline gets its own copy. One that it lacks is left out, and so is a
+    folder that is no package there.
     """
-    shared = {folder for folder in harness.local if folder != "." and (baseline.tree / folder).is_dir()}
+    tree = baseline.tree
+    shared = {
+        name
+        for name in harness.local
+        if name != "." and ((tree / name).is_file() or _is_packaged(tree / name, baseline.side))
+    }
     return shared.union(alone.local if alone else ())
 
 
@@ -1038,6 +1044,11 @@ def _read_project(tree: Path, side: Side) -> Mapping[str, Any]:
         raise EnvironmentBuildError(
             f"pyproject.toml cannot be read: {error}", side=side, looked_in=f"the {side}", next_step="correct it"
         ) from error
+
+
+def _is_packaged(folder: Path, side: Side) -> bool:
+    """Whether a wheel can be built from a folder of a revision."""
+    return bool({"project", "build-system"} & _read_project(folder, side).keys()) or (folder / "setup.py").is_file()
 
 
 def _read_constraints(tree: Path, paths: Iterable[str], side: Side) -> str:
@@ -1177,15 +1188,20 @@ def build_subject(
 
 
 def _build_wheels(side: Side, tree: Path, local: Iterable[str], output: Path, version: str) -> list[Path]:
-    """Build the revision's wheel, and those of the folders in its tree that it depends on.
+    """Build the revision's wheel and those of the folders in its tree that it depends on; copy the wheels that lie there.
 
     A version that comes from git differs between commits, so both revisions are built with the same version. A subject
     that reads its version then behaves the same in both, and equal code gives equal wheels.
     """
-    project = _read_project(tree, side)
-    is_packaged = bool({"project", "build-system"} & project.keys()) or (tree / "setup.py").is_file()
-    source = tree if is_packaged else _packaged_scripts(tree, project, output.with_name("scripts"))
-    for place in (source, *(tree / folder for folder in local)):
+    output.mkdir(parents=True, exist_ok=True)
+    if _is_packaged(tree, side):
+        source = tree
+    else:
+        source = _packaged_scripts(tree, _read_project(tree, side), output.with_name("scripts"))
+    for place in (source, *(tree / name for name in local)):
+        if place.is_file() and place.suffix == ".whl":
+            shutil.copy(place, output)
+            continue
         build = partial(
             run_uv,
             ["build", "--wheel", "--python", sys.executable, "--out-dir", str(output), str(place)],
