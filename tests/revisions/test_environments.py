@@ -1131,6 +1131,25 @@ def test_a_package_of_an_index_that_the_project_names_is_installed(shelf, trees,
     assert (ensure_dependencies(found, trees[Side.CANDIDATE]) / "ours.py").exists()
 
 
+@pytest.mark.parametrize("form", some_always(["simple", "flat"], {"simple"}))
+@pytest.mark.parametrize("measuring", [[Side.CANDIDATE], [*Side]], ids=["the-candidate", "both"])
+def test_a_measuring_package_of_an_explicit_index_measures_the_baseline_too(shelf, trees, tmp_path, form, measuring):
+    publish(tmp_path / "private", "gauge", "1.0")
+    publish(tmp_path / "private", "tool", "3.0")
+    place = tmp_path / "private" / ("gauge" if form == "flat" else "")
+    index = f'[[tool.uv.index]]\nname = "ours"\nurl = "{place.as_uri()}"\nformat = "{form}"\nexplicit = true\n'
+    for side, wanted in zip(Side, ("tool==1.0", "tool"), strict=True):
+        group = ["pytest", *(["gauge"] if side in measuring else [])]
+        more = index + ('[tool.uv.sources]\ngauge = { index = "ours" }\n' if side in measuring else "")
+        write(trees[side], **{"pyproject.toml": pyproject(dependencies=[wanted], benchmarks=group, more=more)})
+
+    both = resolve(trees, dict.fromkeys(Side, Configuration()))
+    dependencies = ensure_dependencies(both[Side.BASELINE], trees[Side.BASELINE])
+
+    assert {*both[Side.BASELINE].pins} ^ {*both[Side.CANDIDATE].pins} == {"tool==1.0", "tool==2.0"}
+    assert (dependencies / "gauge.py").exists()
+
+
 def test_another_index_is_another_layer():
     pins = ("torch==2.8.0",)
     one = Resolution(side=Side.BASELINE, pins=pins, indexes=("https://one.example/simple",))

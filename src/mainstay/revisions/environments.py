@@ -470,8 +470,12 @@ def index_options(tree: Path, side: Side) -> list[str]:
         tree: The project's folder in the revision's worktree.
         side: Whose it is, for messages.
     """
+    return _options_of(_indexes(_read_project(tree, side)))
+
+
+def _options_of(indexes: Iterable[Mapping[str, Any]]) -> list[str]:
     options = []
-    for entry in _indexes(_read_project(tree, side)):
+    for entry in indexes:
         is_flat = entry.get("format") == "flat"  # files that lie in one folder or are linked from one page
         options += ["--find-links" if is_flat else "--index", entry["url"]]
     return options
@@ -481,6 +485,12 @@ def _indexes(project: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Package indexes of a project, including uv's explicit ones, since they serve the exact pins too."""
     entries = project.get("tool", {}).get("uv", {}).get("index", [])
     return [entry for entry in entries if "url" in entry]
+
+
+def _sources(project: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    """Where uv is told to take each package from, by its normalised name; a package may have several such places."""
+    found = project.get("tool", {}).get("uv", {}).get("sources", {})
+    return {normal_name(name): place if isinstance(place, list) else [place] for name, place in found.items()}
 
 
 def _installation(tree: Path) -> str:
@@ -630,6 +640,7 @@ class _Request:
         groups: Sequence[str] = (),
         constraints: str,
         preferred: Sequence[str] = (),
+        options: Sequence[str] = (),
     ) -> _Pins:
         """Resolve exact pins of the revision and of the measuring packages; preferred pins hold where they can."""
         wanted = [self.source] if self.source else []
@@ -640,6 +651,7 @@ class _Request:
             groups=(*self.groups, *groups),
             constraints=constraints,
             preferred=preferred,
+            options=options,
         )
         try:
             return compile_pins([*wanted, *extras])
@@ -668,6 +680,7 @@ class _Request:
         groups: Sequence[str],
         constraints: str,
         preferred: Sequence[str] = (),
+        options: Sequence[str] = (),
     ) -> _Pins:
         with tempfile.TemporaryDirectory() as folder:
             requirements, constraint_file = Path(folder, "measuring-requirements.txt"), Path(folder, "constraints.txt")
@@ -678,7 +691,7 @@ class _Request:
             arguments = ["pip", "compile", *wanted, str(requirements), "--constraints", str(constraint_file)]
             arguments += [word for group in groups for word in ("--group", group)]
             arguments += ["--python", sys.executable, "--quiet", *PIN_FORMAT, "--output-file", str(pin_file)]
-            arguments += [] if self.uses_cache else ["--no-cache"]
+            arguments += [*options] if self.uses_cache else [*options, "--no-cache"]
             run_uv(arguments, side=self.side, doing="resolving the dependencies", cwd=self.tree)
             written = pin_file.read_text(encoding="utf-8")
         found = self._read_pins(written)
@@ -853,7 +866,8 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
     kept_names = _names(own.pins) - {"pytest"}
     harness = candidate.compile_measuring(constraints="\n".join(_exact(found.pins)))
     borrowed = [pin for pin in harness.pins if requirement_name(pin) not in kept_names]
-    measured = _compile_measured(baseline, borrowed, [pin for pin in own.pins if requirement_name(pin) in kept_names])
+    kept = [pin for pin in own.pins if requirement_name(pin) in kept_names]
+    measured = _compile_measured(baseline, borrowed, kept, _options_for(_names(borrowed), candidate, baseline))
     contested = _names(own.pins) - _names({*own.pins} & {*measured.pins})
     if _names(harness.pins) & kept_names:
         contested |= _hidden(requests, own.pins, measured.pins, found.pins)
@@ -888,7 +902,27 @@ def _compile_alone(baseline: _Request) -> _Pins | None:
         return None
 
 
-def _compile_measured(baseline: _Request, measuring: Sequence[str], kept: Sequence[str]) -> _Pins:
+def _options_for(names: Collection[str], request: _Request, baseline: _Request) -> list[str]:
+    """Options of uv for the explicit indexes from which a revision takes some of its packages.
+
+    In a file of requirements, ``tool.uv.sources`` leads no package to its index. An index that the baseline does not name
+    is left out, since its packages could not be installed there.
+
+    Args:
+        names: Names of the packages.
+        request: Request for the revision.
+        baseline: Request for the baseline.
+    """
+    sources = _sources(request.project)
+    used = {place.get("index") for name in names for place in sources.get(name, ())}
+    known = [entry["url"] for entry in _indexes(baseline.project)]
+    found = [entry for entry in _indexes(request.project) if entry.get("name") in used and entry["url"] in known]
+    return [*_options_of(found), "--index-strategy", "unsafe-best-match"] if found else []
+
+
+def _compile_measured(
+    baseline: _Request, measuring: Sequence[str], kept: Sequence[str], options: Sequence[str]
+) -> _Pins:
     """Resolve the baseline with the candidate's measuring packages.
 
     Where a measuring package does not allow a version that the baseline has, the baseline gets another one that its own
@@ -898,6 +932,7 @@ def _compile_measured(baseline: _Request, measuring: Sequence[str], kept: Sequen
         baseline: Request for the baseline.
         measuring: Pins of the measuring packages.
         kept: The baseline's own pins of what it needs itself.
+        options: Options of uv for the indexes of the measuring packages.
 
     Raises:
         HarnessError: If the baseline's own requirements cannot be met together with the measuring packages.
@@ -911,7 +946,7 @@ def _compile_measured(baseline: _Request, measuring: Sequence[str], kept: Sequen
     errors = []
     for attempt in attempts:
         try:
-            return baseline.compile(measuring=measuring, **attempt)
+            return baseline.compile(measuring=measuring, options=options, **attempt)
         except EnvironmentBuildError as error:
             if error.side is None:
                 raise
