@@ -324,6 +324,33 @@ def test_what_the_group_furnishes_otherwise_is_known(shelf, trees, before, after
 
 
 @pytest.mark.parametrize(
+    ("after", "lacking"),
+    [
+        pytest.param(["pytest", "helper", "bench==2.0"], (), id="no-longer-needed"),
+        pytest.param(["pytest", "helper"], ("bench",), id="taken-away"),
+        pytest.param(["pytest", "bench==2.0"], ("meter",), id="the-local-one-taken-away"),
+    ],
+)
+@pytest.mark.parametrize("form", some_always(["source", "address"], {"source"}))
+def test_what_the_group_takes_from_the_baseline_is_known_beside_a_package_of_the_tree(
+    shelf, trees, form, after, lacking
+):
+    publish(shelf, "gauge", "1.0")
+    publish(shelf, "meter", "1.0")
+    publish(shelf, "bench", "1.0", "gauge")
+    publish(shelf, "bench", "2.0")
+    own = f'{BUILD_SYSTEM}\n[project]\nname = "helper"\nversion = "1.0"\ndependencies = ["meter"]\n'
+    source = '[tool.uv.sources]\nhelper = { path = "helper" }\n' if form == "source" else ""
+    address = {"helper": "helper @ file:///${PROJECT_ROOT}/helper"} if form == "address" else {}
+    for tree, names in zip(trees.values(), (["pytest", "helper", "bench==1.0"], after), strict=True):
+        group = [address.get(name, name) for name in names]
+        write(tree, **{"pyproject.toml": pyproject(benchmarks=group, more=source)})
+        write(tree / "helper", **{"backend.py": BACKEND, "src/helper.py": "", "pyproject.toml": own})
+
+    assert resolve(trees, dict.fromkeys(Side, Configuration()))[Side.BASELINE].lacking == lacking
+
+
+@pytest.mark.parametrize(
     ("before", "after", "contested"),
     [
         pytest.param((["tool"], ["pytest", "tool"]), (["tool"], ["pytest", "tool >= 1"]), (), id="written-otherwise"),

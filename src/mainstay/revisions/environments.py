@@ -876,7 +876,7 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
         Side.BASELINE: measured._replace(
             local=tuple(sorted({*measured.local, *_helpers(baseline, alone, harness)})),
             altered=tuple(sorted(_altered(groups, alone and alone.pins, measured.pins, kept_names))),
-            lacking=tuple(sorted(_lacking(baseline, groups, alone and alone.pins, measured.pins))),
+            lacking=tuple(sorted(_lacking(baseline, groups, alone, measured.pins))),
             contested=tuple(sorted(contested - {"pytest"})),
         ),
         Side.CANDIDATE: found,
@@ -1026,7 +1026,7 @@ def _altered(
 
 
 def _lacking(
-    baseline: _Request, groups: Mapping[Side, Sequence[str]], alone: Iterable[str] | None, measured: Sequence[str]
+    baseline: _Request, groups: Mapping[Side, Sequence[str]], alone: _Pins | None, measured: Sequence[str]
 ) -> set[str]:
     """Names of the packages that the candidate's group takes from the baseline.
 
@@ -1035,17 +1035,24 @@ def _lacking(
     Args:
         baseline: Request for the baseline.
         groups: Requirements of the group of each revision.
-        alone: Pins of the baseline with its own group; ``None`` if it cannot be resolved with it.
+        alone: Resolution of the baseline with its own group; ``None`` if it cannot be resolved with it.
         measured: Pins of the baseline with the candidate's.
     """
     if alone is None:
         return _names({*groups[Side.BASELINE]} - {*groups[Side.CANDIDATE]}) - _names(measured)
-    gone = _names(alone) - _names(measured)
+    gone = _names(alone.pins) - _names(measured)
     if not gone:
         return gone
-    group = [any_version(each) for each in groups[Side.BASELINE]]
+    sources = _sources(baseline.project)
+    placed = {name for name, places in sources.items() if any("index" not in place for place in places)}
+    group = [
+        any_version(each) for each in groups[Side.BASELINE] if requirement_name(each) not in placed and "@" not in each
+    ]
+    options = _options_for(_names(group), baseline, baseline)
+    group += [pin for pin in alone.pins if " @ " in pin]  # in a file, no source leads to a place
+    group += [os.path.join(".", place) for place in alone.local if place != "."]
     try:
-        again = baseline.compile(measuring=["pytest", *group], constraints="\n".join(_exact(measured)))
+        again = baseline.compile(measuring=["pytest", *group], constraints="\n".join(_exact(measured)), options=options)
     except EnvironmentBuildError as error:
         if error.side is None:
             raise
