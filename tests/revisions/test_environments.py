@@ -1177,6 +1177,29 @@ def test_a_measuring_package_of_an_explicit_index_measures_the_baseline_too(shel
     assert (dependencies / "gauge.py").exists()
 
 
+@pytest.mark.parametrize("form", some_always(["simple", "flat"], {"flat"}))
+def test_what_the_environment_serves_is_found_beside_an_index_of_the_project(shelf, trees, tmp_path, monkeypatch, form):
+    publish(tmp_path / "project", "gauge", "1.0")
+    publish(tmp_path / "environment", "meter", "1.0")
+    place, other = (tmp_path / name for name in ("project", "environment"))
+    if form == "flat":
+        place, other = place / "gauge", other / "meter"
+    monkeypatch.setenv("UV_FIND_LINKS" if form == "flat" else "UV_INDEX", other.as_uri())
+    more = (
+        f'[[tool.uv.index]]\nname = "ours"\nurl = "{place.as_uri()}"\nformat = "{form}"\nexplicit = true\n'
+        '[tool.uv.sources]\ngauge = { index = "ours" }\n'
+    )
+    for tree, wanted in zip(trees.values(), ("tool==1.0", "tool==2.0"), strict=True):
+        text = pyproject(dependencies=[wanted, "meter"], benchmarks=["pytest", "gauge"], more=more)
+        write(tree, **{"pyproject.toml": text})
+
+    found = resolve(trees, dict.fromkeys(Side, Configuration()))[Side.BASELINE]
+    dependencies = ensure_dependencies(found, trees[Side.BASELINE])
+
+    assert (dependencies / "gauge.py").exists()
+    assert (dependencies / "meter.py").exists()
+
+
 def test_another_index_is_another_layer():
     pins = ("torch==2.8.0",)
     one = Resolution(side=Side.BASELINE, pins=pins, indexes=("https://one.example/simple",))

@@ -474,10 +474,14 @@ def index_options(tree: Path, side: Side) -> list[str]:
 
 
 def _options_of(indexes: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Options of uv for some package indexes, and for those of the environment, which such an option would replace."""
     options = []
     for entry in indexes:
         is_flat = entry.get("format") == "flat"  # files that lie in one folder or are linked from one page
         options += ["--find-links" if is_flat else "--index", entry["url"]]
+    for option, variable in (("--index", "UV_INDEX"), ("--find-links", "UV_FIND_LINKS")):
+        if option in options and os.environ.get(variable):
+            options += [option, os.environ[variable]]
     return options
 
 
