@@ -190,6 +190,7 @@ def _build(
         )
         for side, file in measuring.items()
     }
+    seals.add_parents(scratch)  # all folders of the gate are made by now, and no worker has run
     session.watch.lap("preparation")
     return Harness(
         specs=specs,
