@@ -1,5 +1,6 @@
-"""Dependencies and prepared data of a run that is continued, or that another machine measures for."""
+"""Dependencies, shared inputs and prepared data of a run that is continued, or that another machine measures for."""
 
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -8,11 +9,12 @@ import pytest
 
 from mainstay.commands import collecting, harness
 from mainstay.project.configuration import Configuration
-from mainstay.records.errors import EnvironmentBuildError, OutageError
-from mainstay.records.trials import Side
+from mainstay.records.errors import ConfigurationError, EnvironmentBuildError, OutageError, PlanError
+from mainstay.records.trials import Outcome, Side, Trial
 from mainstay.revisions import environments, workspace
 from mainstay.revisions.environments import Resolution
-from mainstay.revisions.workspace import Prepared
+from mainstay.revisions.git import Repository
+from mainstay.revisions.workspace import Prepared, writable_places
 from mainstay.store.journal import Journal
 
 FULL = {
@@ -82,6 +84,89 @@ def test_a_host_takes_what_the_machine_of_the_gate_resolved(session, resolve):
     assert harness._resolutions(session, {}, FULL) == FULL
     assert calls == []
     assert "long-word" not in session.folder.journal.path.read_text()
+
+
+# --- shared inputs ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sharing(tmp_path):
+    """A session of a gate whose project shares a folder, and the worktrees of both revisions."""
+    root = tmp_path / "project"
+    (root / "data").mkdir(parents=True)
+    (root / "data" / "points").write_text("some")
+    configuration = Configuration(share=("data",))
+    folder = SimpleNamespace(journal=Journal(tmp_path / "journal.jsonl"), id="20261130T120000-000")
+    trees = {side: tmp_path / side for side in Side}
+    for tree in trees.values():
+        tree.mkdir()
+    return SimpleNamespace(
+        repository=Repository(root, ""), configuration=configuration, folder=folder, trees=trees, environ={}
+    )
+
+
+def start_attempt(session, *, num_trials):
+    """Read the shared inputs as the next attempt at the run does, and measure."""
+    shared = harness._shared_inputs(session, session.trees)
+    session.folder.journal.append(
+        "attempt", is_confined=True, shared={name: each.sha256 for name, each in shared.items()}
+    )
+    for pair in range(num_trials):
+        trial = Trial(workload="w", side=Side.BASELINE, seed=0, pair=pair, outcome=Outcome.COMPLETED)
+        session.folder.journal.append_trial(trial)
+
+
+def test_a_gate_does_not_go_on_with_pairs_of_other_shared_data(sharing):
+    start_attempt(sharing, num_trials=1)
+    (sharing.repository.root / "data" / "points").write_text("other")
+
+    with pytest.raises(PlanError, match="the shared input data is not as it was when this run measured") as caught:
+        start_attempt(sharing, num_trials=1)
+
+    assert "bring back what it held" in (caught.value.next_step or "")
+    assert len(sharing.folder.journal.trials()) == 1
+    (sharing.repository.root / "data" / "points").write_text("some")
+    start_attempt(sharing, num_trials=1)
+
+
+def test_a_gate_that_has_measured_nothing_goes_on_with_other_shared_data(sharing):
+    start_attempt(sharing, num_trials=0)
+    (sharing.repository.root / "data" / "points").write_text("other")
+
+    start_attempt(sharing, num_trials=1)
+
+
+@pytest.mark.parametrize(
+    ("link", "target", "writable"),
+    [
+        pytest.param("data", "cache/data", "cache", id="an-input-and-a-folder-above-it"),
+        pytest.param("data", "cache/data", "cache/data/inner", id="an-input-and-a-folder-in-it"),
+        pytest.param("data", "cache/data", "further", id="an-input-with-a-link-that-leads-further"),
+        pytest.param("data/more", "cache/data", "cache", id="a-folder-of-an-input"),
+        pytest.param("data/file", "cache/data/file", "cache/data", id="a-file-of-an-input"),
+        pytest.param(".mainstay", "cache/data", "cache", id="the-folder-of-the-runs"),
+    ],
+)
+def test_workers_may_not_write_where_a_link_leads_out_of_the_project(sharing, tmp_path, link, target, writable):
+    (tmp_path / "further").mkdir()
+    (tmp_path / "cache" / "data" / "inner").mkdir(parents=True)
+    (tmp_path / "cache" / "data" / "file").write_text("some")
+    (tmp_path / "cache" / "data" / "onward").symlink_to(tmp_path / "further")
+    if link == "data":
+        shutil.rmtree(sharing.repository.root / link)
+    (sharing.repository.root / link).symlink_to(tmp_path / target)
+
+    with pytest.raises(ConfigurationError, match="overlap, to which no worker may write"):
+        writable_places([str(tmp_path / writable)], harness._protected(sharing, tmp_path / "scratch"))
+
+
+def test_workers_may_write_beside_what_a_link_of_an_input_leads_to(sharing, tmp_path):
+    (tmp_path / "cache" / "models").mkdir(parents=True)
+    (tmp_path / "cache" / "file").write_text("some")
+    (sharing.repository.root / "data" / "file").symlink_to(tmp_path / "cache" / "file")
+    place = tmp_path / "cache" / "models"
+
+    assert writable_places([str(place)], harness._protected(sharing, tmp_path / "scratch")) == (place,)
 
 
 # --- prepare ---------------------------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ def harness(tmp_path, session):
         (installed / "model.py").write_text("good = True\n")
         seals = Seals([], session.repository.read_shared(["data"]))
         seals.add("the environment of the baseline", installed)
-        return SimpleNamespace(seals=seals, installed=installed)
+        return SimpleNamespace(seals=seals, installed=installed, shared={"data": "a"})
 
     return harness
 
@@ -89,6 +89,13 @@ def test_an_interrupted_attempt_that_changed_nothing_keeps_its_trials(session, h
 
     assert kept == [TRIAL]
     assert (check.tampering, check.notes, session.observer.told) == ((), (), [])
+
+
+def test_an_attempt_records_the_shared_inputs_that_it_measures_with(session, harness):
+    with checked(session, harness()):
+        session.folder.journal.append_trial(TRIAL)
+
+    assert session.folder.journal.measured_inputs() == [{"data": "a"}]
 
 
 def test_the_trials_of_an_attempt_that_cannot_be_checked_are_dropped_and_the_user_is_told(
@@ -161,7 +168,7 @@ def test_changed_dependencies_that_cannot_be_removed_are_journalled(session):
         raise PermissionError(errno.EACCES, "refused")
 
     layer: Any = SimpleNamespace(find_changes=lambda: ("a.pth",), discard=refuse)
-    built: Any = SimpleNamespace(seals=Seals([layer]))
+    built: Any = SimpleNamespace(seals=Seals([layer]), shared={})
     with checked(session, built) as check:
         pass
 

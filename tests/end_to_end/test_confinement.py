@@ -26,6 +26,16 @@ for model in pathlib.Path(sys.prefix.replace("/cand/", "/base/")).glob("lib/pyth
     model.write_text(model.read_text().replace("NUM_EPOCHS = 2", "NUM_EPOCHS = 1"))
 """
 
+HIDES_THE_BASELINE = """
+import os
+import pathlib
+
+BASE = pathlib.Path(os.environ["HOME"]).parents[3] / "base"
+MODE = BASE.stat().st_mode
+BASE.chmod(0)
+BASE.chmod(MODE)
+"""
+
 INTERRUPTS_THE_GATE = """
 import os
 import pathlib
@@ -160,6 +170,18 @@ def test_no_worker_changes_the_other_revision_the_workloads_or_the_repository(pr
 
     assert result.status == 0, result.stdout
     assert result.finding["verdict"] == "pass"
+
+
+@pytest.mark.slow
+@needs_landlock
+def test_a_candidate_that_hides_the_baselines_code_by_the_mode_of_a_folder_above_it_is_an_error(project):
+    project.write("src/subject/__init__.py", HIDES_THE_BASELINE)
+
+    result = project.gate()
+
+    assert result.status == 1, result.stdout
+    assert (result.finding["verdict"], result.finding["blame"]) == ("error", "candidate")
+    assert result.finding["reason"].endswith("was changed while the gate ran: the gate's temporary folder (base)")
 
 
 def test_where_workers_are_not_confined_changed_code_of_the_baseline_is_an_error_of_the_candidate(

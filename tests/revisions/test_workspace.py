@@ -2,6 +2,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from mainstay.records.runs import Environment
 from mainstay.records.trials import Side
 from mainstay.revisions import workspace
 from mainstay.revisions.environments import Resolution, SubjectEnvironment
-from mainstay.revisions.workspace import copy_workloads, input_digests, worker_specs, writable_places
+from mainstay.revisions.workspace import Seals, copy_workloads, input_digests, worker_specs, writable_places
 from mainstay.workers.process import WorkerSpec
 
 UNREADABLE = Path("/proc/self/mem")
@@ -122,6 +123,37 @@ def test_what_no_worker_may_write_to_cannot_be_named(home, path, complaint):
         writable_places([path], [home / ".cache" / "mainstay"])
 
     assert caught.value.looked_in == "[tool.mainstay] of the baseline"
+
+
+@pytest.fixture
+def seals(scratch):
+    """Seals of a gate in whose temporary folder both revisions are built and the workloads are copied."""
+    seals = Seals([])
+    for path in ("base/environment", "cand/environment", "measure/base"):
+        (scratch / path).mkdir(parents=True)
+        seals.add(f"what is in {path}", scratch / path)
+    (scratch / "work" / "cand").mkdir(parents=True)
+    seals.add_parents(scratch)
+    time.sleep(0.05)  # older kernels stamp files every 10 ms
+    return seals
+
+
+@pytest.mark.parametrize("path", [".", "base", "cand", "measure"])
+def test_hiding_sealed_folders_by_the_mode_of_a_folder_above_them_is_found_though_it_was_undone(scratch, seals, path):
+    place = scratch / path
+    mode = place.stat().st_mode
+
+    place.chmod(0)
+    place.chmod(mode)
+
+    assert seals.find_changes() == (f"the gate's temporary folder ({path})",)
+
+
+def test_what_workers_and_prepare_write_in_their_own_folders_changes_nothing_that_is_sealed(scratch, seals):
+    (scratch / "work" / "cand" / "worker-1").mkdir()
+    (scratch / "prepare" / "more").touch()
+
+    assert seals.find_changes() == ()
 
 
 def test_the_workers_of_a_revision_have_a_folder_of_their_own_at_a_path_of_equal_length(tmp_path):

@@ -8,6 +8,7 @@ from mainstay.records.errors import StoreError
 from mainstay.store import integrity
 from mainstay.store.files import file_digest
 from mainstay.store.integrity import (
+    WatchedFolders,
     WatchedInput,
     describe_changes,
     find_changes,
@@ -180,6 +181,43 @@ def test_what_changes_nothing_in_a_folder_that_nothing_else_touches_is_no_change
     harmless(folder)
 
     assert find_changes(folder, before) == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(change_the_mode_and_back, id="the-mode-and-back"),
+        pytest.param(lambda folder: folder.chmod(0o700), id="the-mode"),
+        pytest.param(add_and_remove_a_file, id="a-file-more-and-less"),
+        pytest.param(put_a_copy_in_its_place, id="a-copy-in-its-place"),
+        pytest.param(shutil.rmtree, id="gone"),
+    ],
+)
+def test_a_change_of_a_watched_folder_is_found_though_it_was_undone(folder, change):
+    watched = WatchedFolders([folder, folder.parent / "outside"])
+    time.sleep(0.05)  # older kernels stamp files every 10 ms
+
+    change(folder)
+
+    assert watched.find_changed() == (folder,)
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        pytest.param(lambda folder: (folder / "inner" / "a.py").write_text("other"), id="a-file-in-it"),
+        pytest.param(lambda folder: change_the_mode_and_back(folder / "inner"), id="a-folder-in-it"),
+        pytest.param(lambda folder: add_and_remove_a_file(folder / "inner"), id="a-file-in-a-folder-in-it"),
+        pytest.param(lambda folder: list(folder.iterdir()), id="reading"),
+        pytest.param(lambda folder: (folder.parent / "beside").mkdir(), id="a-folder-beside-it"),
+    ],
+)
+def test_what_happens_inside_the_entries_of_a_watched_folder_is_no_change_of_it(folder, harmless):
+    watched = WatchedFolders([folder])
+
+    harmless(folder)
+
+    assert watched.find_changed() == ()
 
 
 def test_a_folder_that_is_gone_has_changed(folder):

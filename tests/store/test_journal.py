@@ -87,6 +87,28 @@ def test_what_unconfined_workers_did_does_not_count_unless_it_was_checked(tmp_pa
     assert journal.num_dropped() == (attempts[-1] == (False, None))
 
 
+@pytest.mark.parametrize(
+    ("attempts", "known"),
+    [
+        pytest.param([], [], id="none"),
+        pytest.param([(True, "a", 2, False)], ["a"], id="one"),
+        pytest.param([(True, "a", 1, False), (True, "b", 1, True), (True, "a", 1, False)], ["a", "b"], id="each-once"),
+        pytest.param([(True, "a", 0, True), (True, "b", 1, False)], ["b"], id="one-that-measured-nothing"),
+        pytest.param([(False, "a", 1, False), (False, "b", 1, True)], ["b"], id="one-that-does-not-count"),
+    ],
+)
+def test_a_journal_knows_the_shared_inputs_of_the_trials_that_count(tmp_path, trial, attempts, known):
+    journal = Journal(tmp_path / "journal.jsonl")
+    for is_confined, sha256, num_trials, is_checked in attempts:
+        journal.append("attempt", is_confined=is_confined, shared={"data": sha256})
+        for _ in range(num_trials):
+            journal.append_trial(trial)
+        if is_checked:
+            journal.append("checked", tampering=[])
+
+    assert journal.measured_inputs() == [{"data": sha256} for sha256 in known]
+
+
 @pytest.fixture
 def torn(tmp_path, trial):
     """A run with one trial, and with the beginning of a line after it."""

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from mainstay.commands.session import Session
-from mainstay.records.errors import EnvironmentBuildError, refusals_of
+from mainstay.records.errors import EnvironmentBuildError, PlanError, refusals_of
 from mainstay.records.findings import MeasuredWith
+from mainstay.records.formatting import first_few
 from mainstay.records.runs import Environment
 from mainstay.records.trials import Side
 from mainstay.revisions import environments, workspace
@@ -22,6 +23,7 @@ from mainstay.revisions.environments import Resolution, SubjectEnvironment
 from mainstay.revisions.git import refuse_own_inputs
 from mainstay.revisions.layers import Layer, layers_folder
 from mainstay.revisions.workspace import Prepared, PytestSettings, Seals, add_worktrees, open_layers
+from mainstay.store.files import FOLDER, real_places
 from mainstay.store.integrity import WatchedInput, find_changes, take_manifest
 from mainstay.workers.fork_server import can_fork, describe_preload, fork_servers
 from mainstay.workers.process import Launcher, WorkerSpec, compile_runner
@@ -93,6 +95,7 @@ def open_harness(
     Raises:
         EnvironmentBuildError: If a revision cannot be resolved, built or installed.
         TreeError: If a revision cannot be gated, or a shared input does not exist.
+        PlanError: If a resumed run has measured with other shared inputs.
     """
     repository, start = session.repository, session.start
     with repository.scratch_folder() as scratch, ExitStack() as stack:
@@ -118,12 +121,33 @@ def open_harness(
 
 
 def _shared_inputs(session: Session, trees: Mapping[Side, Path]) -> dict[str, WatchedInput]:
-    """The shared inputs by path, which must exist and be of neither revision."""
+    """The shared inputs by path, which must exist, be of neither revision, and be those that the run has measured with.
+
+    Pairs that were measured on other data are no evidence together with these. What ``prepare`` names is not compared:
+    libraries may write there, such as locks beside models.
+    """
     paths = session.configuration.share
     for side in reversed(Side):  # the candidate names the inputs, so one that both revisions have is its own slip
         with refusals_of(side):
             refuse_own_inputs(paths, trees[side], side)
-    return session.repository.read_shared(paths)
+    inputs = session.repository.read_shared(paths)
+    now = {path: each.sha256 for path, each in inputs.items()}
+    known = session.folder.journal.measured_inputs()
+    if changed := {path for before in known for path, _ in before.items() ^ now.items()}:
+        raise PlanError(
+            f"the shared input {first_few(sorted(changed))} is not as it was when this run measured",
+            looked_in=session.folder.id,
+            next_step="bring back what it held, then continue; or start anew: a gate without --resume, a shard after "
+            "its folder is removed",
+        )
+    return inputs
+
+
+def _protected(session: Session, scratch: Path) -> set[Path]:
+    """What no worker may write to, whatever the settings name, also where links of the project lead out of it."""
+    root = session.repository.root
+    inputs = (place for path in session.configuration.share for place in real_places(root / path))
+    return {root, root / FOLDER, layers_folder(), scratch, *inputs}
 
 
 @contextmanager
@@ -174,9 +198,9 @@ def _build(
         session.observer.note(prepared.notice)
     fixed = environments.worker_variables(threads=configuration.threads, environ=session.environ)
     variables = {**fixed, **prepared.variables}
-    protected = (repository.root, layers_folder(), scratch)
-    with refusals_of(Side.BASELINE):
-        writable = workspace.writable_places(settings.own[Side.BASELINE].writable, protected)
+    named = settings.own[Side.BASELINE].writable
+    with refusals_of(Side.BASELINE):  # without such a name, the inputs need not be searched for links
+        writable = workspace.writable_places(named, _protected(session, scratch) if named else ())
     specs = {
         side: workspace.worker_specs(
             subjects,
@@ -190,6 +214,7 @@ def _build(
         )
         for side, file in measuring.items()
     }
+    seals.add_parents(scratch)  # all folders of the gate are made by now, and no worker has run
     session.watch.lap("preparation")
     return Harness(
         specs=specs,

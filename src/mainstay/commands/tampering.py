@@ -83,7 +83,7 @@ def checked(session: Session, harness: Harness, *, elsewhere: Sequence[str] = ()
         )
     for note in check.notes:
         session.observer.note(note)
-    journal.append(ATTEMPT, is_confined=can_confine())
+    journal.append(ATTEMPT, is_confined=can_confine(), shared=dict(harness.shared))
     try:
         try:
             yield check

@@ -39,7 +39,14 @@ from mainstay.revisions.environments import (
 from mainstay.revisions.git import Repository
 from mainstay.revisions.layers import Layer
 from mainstay.store.files import content_digest, harmful_link, iter_files
-from mainstay.store.integrity import Manifest, WatchedInput, describe_changes, find_changes, take_manifest
+from mainstay.store.integrity import (
+    Manifest,
+    WatchedFolders,
+    WatchedInput,
+    describe_changes,
+    find_changes,
+    take_manifest,
+)
 from mainstay.workers.descendants import run_guarded
 from mainstay.workers.process import WorkerSpec, at_once
 
@@ -152,6 +159,8 @@ class Seals:
         self._layers = tuple(layers)
         self._inputs = inputs or {}
         self._folders: list[tuple[str, Path, Manifest]] = []
+        self._top = Path()
+        self._parents = WatchedFolders([])
 
     def add(self, name: str, folder: Path) -> None:
         """Record the current content of a folder that the run has made, and to which nothing will write.
@@ -165,6 +174,20 @@ class Seals:
         """
         self._folders.append((name, folder, take_manifest(folder, is_untouched=True)))
 
+    def add_parents(self, top: Path) -> None:
+        """Record the folders above all that was added, after the run has made the last entry of any of them.
+
+        A worker may own them, and taking the mode of one hides all that is below it until that is undone.
+
+        Args:
+            top: The uppermost of them: the gate's temporary folder. Above it, others make and remove entries.
+
+        Raises:
+            StoreError: If one cannot be read.
+        """
+        above = {parent for _, folder, _ in self._folders for parent in folder.parents if parent.is_relative_to(top)}
+        self._top, self._parents = top, WatchedFolders(above)
+
     def find_changes(self) -> tuple[str, ...]:
         """Describe changes to all but shared inputs since the recording; a changed layer is removed."""
         found = [
@@ -172,6 +195,8 @@ class Seals:
             for name, folder, manifest in self._folders
             if (paths := find_changes(folder, manifest))
         ]
+        if parents := tuple(folder.relative_to(self._top).as_posix() for folder in self._parents.find_changed()):
+            found.append(f"the gate's temporary folder ({describe_changes(parents)})")
         for layer in self._layers:
             if paths := layer.find_changes():
                 found.append(f"the cached dependencies ({describe_changes(paths)})")

@@ -3,6 +3,7 @@
 - :func:`write_text`, :func:`write_output`: write a file of mainstay's own, and one that the user names.
 - :func:`make_ignored`: make a folder of mainstay's own.
 - :func:`content_digest`, :func:`files_at`, :func:`iter_files`: digest and list files.
+- :func:`real_places`: where a folder and the links in it lead.
 - :func:`refuse_link`, :func:`with_line_ends`: what a write to a file of a project does not change.
 - :func:`harmful_link`: a link that a copy of a folder must not follow.
 """
@@ -194,6 +195,22 @@ def files_at(place: Path, *, suffix: str = "") -> list[Path]:
 
 def iter_files(folder: Path) -> Iterator[Path]:
     """All files below a folder; a folder that several links lead to is entered once."""
+    for place, _, names in _walk(folder):
+        yield from (place / name for name in names if (place / name).is_file())
+
+
+def real_places(place: Path) -> set[Path]:
+    """A file or folder and the targets of all links below it, as absolute paths without links.
+
+    Args:
+        place: The file or folder. Links are followed, also those that are broken.
+    """
+    inside = (path / name for path, folders, names in _walk(place) for name in (*folders, *names))
+    return {Path(os.path.realpath(path)) for path in (place, *(path for path in inside if path.is_symlink()))}
+
+
+def _walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Each folder at or below a folder with the names of its folders and files, following links, but none twice."""
     entered = set()
     for root, folders, names in os.walk(folder, followlinks=True):
         folders.sort()
@@ -202,7 +219,7 @@ def iter_files(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         entered.add(place.resolve())
-        yield from (place / name for name in names if (place / name).is_file())
+        yield place, folders, names
 
 
 def harmful_link(folder: Path, root: Path, *, left_out: Collection[Path] = ()) -> tuple[Path, Path] | None:

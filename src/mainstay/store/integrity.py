@@ -5,6 +5,7 @@
 - :func:`find_changes`: the paths that no longer match a manifest.
 - :func:`read_manifest`, :func:`write_manifest`: a manifest as a file, next to the folder that it describes.
 - :class:`WatchedInput`: a file or folder of the user, of which only the content matters.
+- :class:`WatchedFolders`: folders without what is in their entries, such as those above a folder with a manifest.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -165,6 +166,35 @@ def _statuses(place: Path) -> dict[Path, tuple[int, ...]]:
         path: (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_mode)
         for path, status in statuses
     }
+
+
+class WatchedFolders:
+    """Folders as they are when this is made: their entries and modes, not what is inside the entries.
+
+    Args:
+        folders: The folders, in which no entry will be made or removed, so that even a change that was undone is one.
+
+    Raises:
+        StoreError: If one cannot be read.
+    """
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        self._statuses = {folder: _folder_status(folder) for folder in folders}
+        if missing := [folder for folder, status in self._statuses.items() if status is None]:
+            raise StoreError("a folder of the gate is gone", looked_in=str(missing[0]))
+
+    def find_changed(self) -> tuple[Path, ...]:
+        """The folders of which anything was changed since, or that cannot be read, sorted."""
+        return tuple(sorted(folder for folder, known in self._statuses.items() if _folder_status(folder) != known))
+
+
+def _folder_status(folder: Path) -> tuple[int, ...] | None:
+    """What the system changes with a folder: mode, time of the last change, and number; ``None`` if it is unreadable."""
+    try:
+        status = folder.lstat()
+    except OSError:
+        return None
+    return status.st_mode, status.st_ctime_ns, status.st_ino
 
 
 def describe_changes(paths: tuple[str, ...]) -> str:

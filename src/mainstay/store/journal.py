@@ -74,7 +74,8 @@ ENDS = frozenset({"finish", "failed"})
 """Types of lines after which a run cannot be resumed: a verdict, or an error that would only be repeated."""
 
 ATTEMPT = "attempt"
-"""Type of the line before the first worker of an attempt at a run starts; ``is_confined`` says whether workers are."""
+"""Type of the line before the first worker of an attempt at a run starts; ``is_confined`` says whether workers are, and
+``shared`` is the SHA-256 of each shared input."""
 
 CHECKED = "checked"
 """Type of the line after the last worker of an attempt; ``tampering`` describes the forbidden changes by workers."""
@@ -193,6 +194,21 @@ class Journal:
         checks = [line for line in self.read() if line["type"] == CHECKED]
         found = (change for line in checks for change in self.content(line, "tampering", list[str]))
         return tuple(dict.fromkeys(found))
+
+    def measured_inputs(self) -> list[dict[str, str]]:
+        """SHA-256 of each shared input, by path, in the attempts of which a trial counts; equal ones once.
+
+        Raises:
+            StoreError: If they cannot be read.
+        """
+        found: list[dict[str, str]] = []
+        inputs: dict[str, str] = {}
+        for line in self.standing():
+            if line["type"] == ATTEMPT:
+                inputs = self.content(line, "shared", dict[str, str])
+            elif line["type"] == "trial" and inputs not in found:
+                found.append(inputs)
+        return found
 
     def num_dropped(self) -> int:
         """Number of trials of the last attempt that do not count."""
