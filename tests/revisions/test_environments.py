@@ -334,9 +334,12 @@ def test_what_the_group_furnishes_otherwise_is_known(shelf, trees, before, after
         pytest.param((["tool"], ["tool"]), ([], ["tool"]), ("tool",), id="required-no-longer-and-still-in-the-group"),
         pytest.param((["tool<2"], []), (["tool"], ["tool<2"]), ("tool",), id="a-bump-that-the-group-holds-back"),
         pytest.param((["tool"], ["tool<2"]), (["tool<3"], ["tool<2"]), (), id="held-back-before-and-after"),
+        pytest.param((["tool<1.5"], []), (["tool"], ["tool<2"]), ("tool",), id="a-bump-that-is-held-back-in-part"),
+        pytest.param((["tool<2"], ["tool<1.5"]), (["tool"], ["tool<1.5"]), ("tool",), id="a-bump-held-back-as-before"),
     ],
 )
 def test_a_dependency_is_contested_only_if_the_group_would_hide_its_change(shelf, trees, before, after, contested):
+    publish(shelf, "tool", "1.5")
     for side, (dependencies, group) in zip(Side, (before, after), strict=True):
         write(trees[side], **{"pyproject.toml": pyproject(dependencies=dependencies, benchmarks=group)})
 

@@ -753,7 +753,7 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
     measured = _compile_measured(baseline, borrowed, [pin for pin in own.pins if requirement_name(pin) in kept_names])
     contested = _names(own.pins) - _names({*own.pins} & {*measured.pins})
     if _names(harness.pins) & kept_names:
-        contested |= _hidden(requests, own.pins, measured.pins, found.pins)
+        contested |= _hidden(requests, own.pins, found.pins)
     groups = {side: expand_group(requests[side].project, MEASURING_GROUP) for side in Side}
     return {
         Side.BASELINE: measured._replace(
@@ -831,24 +831,21 @@ def _helpers(baseline: _Request, alone: _Pins | None, harness: _Pins) -> set[str
     return shared.union(alone.local if alone else ())
 
 
-def _hidden(
-    requests: Mapping[Side, _Request], own: Iterable[str], measured: Iterable[str], found: Iterable[str]
-) -> set[str]:
+def _hidden(requests: Mapping[Side, _Request], own: Iterable[str], found: Iterable[str]) -> set[str]:
     """Names of dependencies whose change the candidate's group would hide.
 
-    These are the packages that the candidate no longer requires and has for measuring alone, and those of which both
-    revisions are measured with the version that the baseline requires, though the candidate requires another.
+    These are the packages that the candidate no longer requires and has for measuring alone, and those that the change
+    bumps, of which the candidate is measured with another version than it requires.
 
     Args:
         requests: Requests for both revisions.
         own: Pins of what the baseline needs itself.
-        measured: Pins of the baseline with the candidate's measuring packages.
         found: Pins of the candidate with its measuring packages.
     """
     before, after = (requests[side].compile(constraints=requests[side].constraints).pins for side in Side)
     group = _names(expand_group(requests[Side.CANDIDATE].project, MEASURING_GROUP))
     dropped = _names(own) - _names(after)
-    held_back = _names({*before} & {*own} & {*measured} & {*found} - {*after}) & _names(after)
+    held_back = _names({*after} - {*before} - {*found}) & _names(before)
     return (dropped & group & _names(found)) | held_back
 
 
