@@ -336,14 +336,34 @@ def test_what_the_group_furnishes_otherwise_is_known(shelf, trees, before, after
         pytest.param((["tool"], ["tool<2"]), (["tool<3"], ["tool<2"]), (), id="held-back-before-and-after"),
         pytest.param((["tool<1.5"], []), (["tool"], ["tool<2"]), ("tool",), id="a-bump-that-is-held-back-in-part"),
         pytest.param((["tool<2"], ["tool<1.5"]), (["tool"], ["tool<1.5"]), ("tool",), id="a-bump-held-back-as-before"),
+        pytest.param((["tool"], []), ([], ["gauge"]), ("tool",), id="required-no-longer-and-brought-indirectly"),
+        pytest.param((["tool"], ["gauge"]), ([], ["gauge"]), ("tool",), id="required-no-longer-and-brought-as-before"),
+        pytest.param((["pluggy"], []), ([], ["pluggy"]), (), id="required-no-longer-and-needed-by-pytest"),
     ],
 )
 def test_a_dependency_is_contested_only_if_the_group_would_hide_its_change(shelf, trees, before, after, contested):
     publish(shelf, "tool", "1.5")
+    publish(shelf, "gauge", "1.0", "tool")
     for side, (dependencies, group) in zip(Side, (before, after), strict=True):
         write(trees[side], **{"pyproject.toml": pyproject(dependencies=dependencies, benchmarks=group)})
 
     assert resolve(trees, dict.fromkeys(Side, Configuration()))[Side.BASELINE].contested == contested
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "brought"),
+    [
+        pytest.param(["pytest"], [], ("pluggy", "pytest"), id="dropped"),
+        pytest.param(["tool"], [], (), id="dropped-so-that-workloads-lack-it"),
+    ],
+)
+def test_what_pytest_brings_though_the_change_adds_or_drops_it_is_known(shelf, trees, before, after, brought):
+    for side, dependencies in zip(Side, (before, after), strict=True):
+        write(trees[side], **{"pyproject.toml": pyproject(dependencies=dependencies)})
+
+    baseline = resolve(trees, dict.fromkeys(Side, Configuration()))[Side.BASELINE]
+
+    assert (baseline.contested, baseline.brought) == ((), brought)
 
 
 def test_groups_are_known_by_any_spelling_of_their_names():

@@ -183,6 +183,8 @@ class Resolution:
         lacking: Names of those that the candidate's group takes from it; of the baseline alone.
         contested: Names of dependencies on which the candidate's group decides, so that a change of them may be hidden;
             of the baseline alone.
+        brought: Names of dependencies that the change adds or drops, though both revisions have them for measuring, since
+            pytest needs them; of the baseline alone.
     """
 
     side: Side
@@ -194,6 +196,7 @@ class Resolution:
     altered: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
     contested: tuple[str, ...] = ()
+    brought: tuple[str, ...] = ()
 
     @property
     def packages(self) -> dict[str, str]:
@@ -427,6 +430,7 @@ def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configurat
             altered=pins.altered,
             lacking=pins.lacking,
             contested=pins.contested,
+            brought=pins.brought,
         )
         for side, pins in found.items()
     }
@@ -511,6 +515,7 @@ class _Pins(NamedTuple):
     altered: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
     contested: tuple[str, ...] = ()
+    brought: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -617,6 +622,10 @@ class _Request:
     def compile_measuring(self, constraints: str) -> _Pins:
         """Resolve exact pins of the revision's measuring packages alone."""
         return self._compile((), measuring=("pytest",), groups=self._measuring_groups, constraints=constraints)
+
+    def compile_pytest(self, constraints: str) -> _Pins:
+        """Resolve exact pins of pytest alone."""
+        return self._compile((), measuring=("pytest",), groups=(), constraints=constraints)
 
     def compile_whole(self) -> _Pins:
         """Resolve exact pins of the revision and of its own measuring packages."""
@@ -751,9 +760,11 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
     harness = candidate.compile_measuring(constraints="\n".join(_exact(found.pins)))
     borrowed = [pin for pin in harness.pins if requirement_name(pin) not in kept_names]
     measured = _compile_measured(baseline, borrowed, [pin for pin in own.pins if requirement_name(pin) in kept_names])
-    contested = _names(own.pins) - _names({*own.pins} & {*measured.pins})
-    if _names(harness.pins) & kept_names:
-        contested |= _hidden(requests, own.pins, found.pins)
+    required = candidate.compile(constraints=candidate.constraints)
+    hidden = _hidden(baseline, own.pins, required.pins, found.pins)
+    moved = hidden & (_names(own.pins) ^ _names(required.pins))
+    brought = moved & _names(candidate.compile_pytest("\n".join(_exact(found.pins))).pins) if moved else moved
+    contested = hidden - brought | (_names(own.pins) - _names({*own.pins} & {*measured.pins}))
     groups = {side: expand_group(requests[side].project, MEASURING_GROUP) for side in Side}
     return {
         Side.BASELINE: measured._replace(
@@ -761,6 +772,7 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
             altered=tuple(sorted(_altered(groups, alone and alone.pins, measured.pins, kept_names))),
             lacking=tuple(sorted(_lacking(baseline, groups, alone and alone.pins, measured.pins))),
             contested=tuple(sorted(contested - {"pytest"})),
+            brought=tuple(sorted(brought)),
         ),
         Side.CANDIDATE: found,
     }
@@ -831,22 +843,24 @@ def _helpers(baseline: _Request, alone: _Pins | None, harness: _Pins) -> set[str
     return shared.union(alone.local if alone else ())
 
 
-def _hidden(requests: Mapping[Side, _Request], own: Iterable[str], found: Iterable[str]) -> set[str]:
-    """Names of dependencies whose change the candidate's group would hide.
+def _hidden(baseline: _Request, own: Iterable[str], required: Iterable[str], found: Iterable[str]) -> set[str]:
+    """Names of dependencies whose change the measuring packages would hide.
 
-    These are the packages that the candidate no longer requires and has for measuring alone, and those that the change
-    bumps, of which the candidate is measured with another version than it requires.
+    These are the packages that the change bumps or drops, and that the candidate is measured with otherwise than it
+    requires them.
 
     Args:
-        requests: Requests for both revisions.
+        baseline: Request for the baseline.
         own: Pins of what the baseline needs itself.
+        required: Pins of what the candidate needs itself.
         found: Pins of the candidate with its measuring packages.
     """
-    before, after = (requests[side].compile(constraints=requests[side].constraints).pins for side in Side)
-    group = _names(expand_group(requests[Side.CANDIDATE].project, MEASURING_GROUP))
-    dropped = _names(own) - _names(after)
-    held_back = _names({*after} - {*before} - {*found}) & _names(before)
-    return (dropped & group & _names(found)) | held_back
+    names = _names(own)
+    suspects = names & ((_names({*required} - {*found})) | (_names(found) - _names(required)))
+    if not suspects:
+        return suspects
+    before = baseline.compile(constraints=baseline.constraints).pins
+    return suspects & _names({*before} ^ {*required})
 
 
 def _altered(
