@@ -241,6 +241,18 @@ def test_a_dependency_that_is_bumped_in_the_group_is_measured_as_it_was_and_as_i
     assert (both[Side.BASELINE].altered, both[Side.BASELINE].contested) == ((), ())
 
 
+def test_a_dependency_that_the_change_adds_is_not_given_to_the_baseline_because_the_group_names_it_too(shelf, trees):
+    publish(shelf, "gauge", "1.0")
+    project = pyproject(dependencies=["tool"], benchmarks=["pytest", "tool", "gauge"])
+    write(trees[Side.CANDIDATE], **{"pyproject.toml": project})
+
+    both = resolve(trees, dict.fromkeys(Side, Configuration()))
+
+    assert both[Side.BASELINE].pins == ("gauge==1.0", "pluggy==2.0", "pytest==9.0")
+    assert both[Side.CANDIDATE].pins == (*both[Side.BASELINE].pins, "tool==2.0")
+    assert (both[Side.BASELINE].altered, both[Side.BASELINE].contested) == (("gauge",), ())
+
+
 @pytest.mark.parametrize("constraints", [pytest.param("", id="free"), pytest.param("tool==2.0\n", id="constrained")])
 def test_a_measuring_package_moves_only_the_dependencies_that_it_does_not_allow(shelf, trees, constraints):
     publish(shelf, "gauge", "1.0", "tool<2", "scale")
@@ -329,7 +341,13 @@ def test_what_the_group_furnishes_otherwise_is_known(shelf, trees, before, after
         pytest.param((["tool"], ["pytest", "tool"]), (["tool"], ["pytest", "tool >= 1"]), (), id="written-otherwise"),
         pytest.param((["tool"], []), (["tool"], ["tool<2; sys_platform == 'none'"]), (), id="for-other-platforms"),
         pytest.param((["pytest>=8"], ["pytest>=8"]), (["pytest>=8"], ["pytest>=9"]), (), id="a-bump-of-pytest"),
-        pytest.param(([], ["pytest", "tool"]), (["tool"], ["pytest", "tool"]), (), id="first-required"),
+        pytest.param(([], ["tool"]), (["tool"], ["tool"]), ("tool",), id="first-required-and-brought-before"),
+        pytest.param(([], ["gauge"]), (["tool"], ["gauge"]), ("tool",), id="first-required-and-brought-indirectly"),
+        pytest.param(
+            ([], []), (["tool"], ["gauge"]), ("tool",), id="first-required-and-needed-by-a-new-measuring-package"
+        ),
+        pytest.param(([], []), (["tool"], ["tool"]), (), id="first-required-and-named-in-the-group"),
+        pytest.param(([], []), (["tool"], ["tool<2"]), ("tool",), id="first-required-and-held-back"),
         pytest.param((["tool"], []), ([], ["tool"]), ("tool",), id="required-no-longer"),
         pytest.param((["tool"], ["tool"]), ([], ["tool"]), ("tool",), id="required-no-longer-and-still-in-the-group"),
         pytest.param((["tool<2"], []), (["tool"], ["tool<2"]), ("tool",), id="a-bump-that-the-group-holds-back"),
@@ -353,8 +371,10 @@ def test_a_dependency_is_contested_only_if_the_group_would_hide_its_change(shelf
 @pytest.mark.parametrize(
     ("before", "after", "brought"),
     [
+        pytest.param([], ["pluggy"], ("pluggy",), id="added"),
         pytest.param(["pytest"], [], ("pluggy", "pytest"), id="dropped"),
-        pytest.param(["tool"], [], (), id="dropped-so-that-workloads-lack-it"),
+        pytest.param([], ["tool"], (), id="added-for-the-candidate-alone"),
+        pytest.param(["tool"], [], (), id="dropped-so-that-the-candidate-lacks-it"),
     ],
 )
 def test_what_pytest_brings_though_the_change_adds_or_drops_it_is_known(shelf, trees, before, after, brought):

@@ -384,7 +384,7 @@ def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configurat
     """Resolve the dependencies of both revisions as of the same time.
 
     Runtime dependencies come from each revision, under its own constraints, even if the candidate names them in its group
-    ``benchmarks`` too. All other packages of that group, and pytest, come from the candidate for both revisions. A
+    ``benchmarks`` too, also those that it adds. All other packages of that group, and pytest, come from the candidate for both revisions. A
     resolution is stored for one day, for the two revisions together. This saves seconds and lets a gate run without
     network, and both revisions are always resolved on the same day.
 
@@ -748,7 +748,8 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
     """Resolve the candidate with the measuring packages, then the baseline with the candidate's pins of those.
 
     The baseline keeps its own pins of the packages that it needs itself, except pytest: otherwise a change that bumps one
-    of them and names it in the group would be compared with itself.
+    of them and names it in the group would be compared with itself. For the same reason, it does not get a package only
+    because the group names it, if the candidate has come to need it itself.
     """
     candidate, baseline = requests[Side.CANDIDATE], requests[Side.BASELINE]
     found = _compile_candidate(candidate, baseline)
@@ -757,11 +758,14 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
     alone = _compile_alone(baseline)
     own = baseline.compile(constraints="\n".join([baseline.constraints, *_exact(alone.pins if alone else ())]))
     kept_names = _names(own.pins) - {"pytest"}
-    harness = candidate.compile_measuring(constraints="\n".join(_exact(found.pins)))
-    borrowed = [pin for pin in harness.pins if requirement_name(pin) not in kept_names]
-    measured = _compile_measured(baseline, borrowed, [pin for pin in own.pins if requirement_name(pin) in kept_names])
     required = candidate.compile(constraints=candidate.constraints)
-    hidden = _hidden(baseline, own.pins, required.pins, found.pins)
+    added = _names(required.pins) - _names([*own.pins, *alone.pins]) if alone else set()
+    harness = candidate.compile_measuring(constraints="\n".join(_exact(found.pins)))
+    borrowed = [pin for pin in harness.pins if requirement_name(pin) not in kept_names | added]
+    kept = [pin for pin in own.pins if requirement_name(pin) in kept_names]
+    kept += [pin for pin in harness.pins if requirement_name(pin) in added]  # a measuring package may need them, too
+    measured = _compile_measured(baseline, borrowed, kept)
+    hidden = _hidden(baseline, own.pins, measured.pins, required.pins, found.pins)
     moved = hidden & (_names(own.pins) ^ _names(required.pins))
     brought = moved & _names(candidate.compile_pytest("\n".join(_exact(found.pins))).pins) if moved else moved
     contested = hidden - brought | (_names(own.pins) - _names({*own.pins} & {*measured.pins}))
@@ -843,20 +847,24 @@ def _helpers(baseline: _Request, alone: _Pins | None, harness: _Pins) -> set[str
     return shared.union(alone.local if alone else ())
 
 
-def _hidden(baseline: _Request, own: Iterable[str], required: Iterable[str], found: Iterable[str]) -> set[str]:
+def _hidden(
+    baseline: _Request, own: Iterable[str], measured: Iterable[str], required: Iterable[str], found: Iterable[str]
+) -> set[str]:
     """Names of dependencies whose change the measuring packages would hide.
 
-    These are the packages that the change bumps or drops, and that the candidate is measured with otherwise than it
-    requires them.
+    These are the packages that the change bumps, adds or drops, if the candidate is measured with them otherwise than it
+    requires them, and those that it adds, if the baseline is measured with them, too.
 
     Args:
         baseline: Request for the baseline.
         own: Pins of what the baseline needs itself.
+        measured: Pins of the baseline with the candidate's measuring packages.
         required: Pins of what the candidate needs itself.
         found: Pins of the candidate with its measuring packages.
     """
-    names = _names(own)
-    suspects = names & ((_names({*required} - {*found})) | (_names(found) - _names(required)))
+    otherwise = _names({*required} - {*found}) | (_names(found) - _names(required))
+    lent = _names(measured) - _names(own)
+    suspects = (otherwise & _names([*own, *required])) | (lent & _names(required))
     if not suspects:
         return suspects
     before = baseline.compile(constraints=baseline.constraints).pins
