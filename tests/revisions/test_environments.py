@@ -418,6 +418,29 @@ def test_a_measuring_package_in_the_tree_is_given_to_the_baseline_from_its_own(s
     assert resolve(trees, dict.fromkeys(Side, Configuration()))[Side.BASELINE].local == local
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "contested"),
+    [
+        pytest.param(([], []), (["helper"], ["helper"]), ("helper",), id="first-required"),
+        pytest.param((["helper"], []), ([], ["helper"]), ("helper",), id="required-no-longer"),
+        pytest.param((["helper"], []), (["helper"], ["helper"]), (), id="required-before-and-after"),
+        pytest.param(([], ["helper"]), (["helper"], []), ("helper",), id="moved-from-the-group"),
+        pytest.param(([], []), (["helper"], []), (), id="first-required-and-not-in-the-group"),
+    ],
+)
+def test_a_package_in_the_tree_is_contested_if_the_group_would_hide_that_it_is_added_or_dropped(
+    shelf, trees, before, after, contested
+):
+    own = f'{BUILD_SYSTEM}\n[project]\nname = "helper"\nversion = "1.0"\ndependencies = []\n'
+    source = '[tool.uv.sources]\nhelper = { path = "helper" }\n'
+    for (side, tree), (dependencies, group) in zip(trees.items(), (before, after), strict=True):
+        project = pyproject(dependencies=dependencies, benchmarks=group, more=f'description = "{side}"\n{source}')
+        write(tree, **{"pyproject.toml": project})
+        write(tree / "helper", **{"backend.py": BACKEND, "src/helper.py": "", "pyproject.toml": own})
+
+    assert resolve(trees, dict.fromkeys(Side, Configuration()))[Side.BASELINE].contested == contested
+
+
 def test_a_conflict_between_measuring_and_baseline_names_both_pins(shelf, trees):
     write(trees[Side.BASELINE], **{"pyproject.toml": pyproject(dependencies=["pytest<9"])})
     write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(benchmarks=["pytest>=9"])})

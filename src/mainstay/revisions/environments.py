@@ -181,8 +181,8 @@ class Resolution:
         group: Requirements of its own dependency group ``benchmarks``.
         altered: Names of the packages that it has otherwise than with its own group; of the baseline alone.
         lacking: Names of those that the candidate's group takes from it; of the baseline alone.
-        contested: Names of dependencies on which the candidate's group decides, so that a change of them may be hidden;
-            of the baseline alone.
+        contested: Names of dependencies on which the candidate's group decides, so that a change of them may be hidden,
+            and paths of those in the tree; of the baseline alone.
         brought: Names of dependencies that the change adds or drops, though both revisions have them for measuring, since
             pytest needs them; of the baseline alone.
     """
@@ -769,10 +769,12 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
     moved = hidden & (_names(own.pins) ^ _names(required.pins))
     brought = moved & _names(candidate.compile_pytest("\n".join(_exact(found.pins))).pins) if moved else moved
     contested = hidden - brought | (_names(own.pins) - _names({*own.pins} & {*measured.pins}))
+    local = {*measured.local, *_helpers(baseline, alone, harness)}
+    contested |= ({*own.local} ^ {*required.local}) & local.intersection(found.local) - {"."}
     groups = {side: expand_group(requests[side].project, MEASURING_GROUP) for side in Side}
     return {
         Side.BASELINE: measured._replace(
-            local=tuple(sorted({*measured.local, *_helpers(baseline, alone, harness)})),
+            local=tuple(sorted(local)),
             altered=tuple(sorted(_altered(groups, alone and alone.pins, measured.pins, kept_names))),
             lacking=tuple(sorted(_lacking(baseline, groups, alone and alone.pins, measured.pins))),
             contested=tuple(sorted(contested - {"pytest"})),
