@@ -356,7 +356,7 @@ def test_what_the_group_furnishes_otherwise_is_known(shelf, trees, before, after
         pytest.param((["tool<2"], ["tool<1.5"]), (["tool"], ["tool<1.5"]), ("tool",), id="a-bump-held-back-as-before"),
         pytest.param((["tool"], []), ([], ["gauge"]), ("tool",), id="required-no-longer-and-brought-indirectly"),
         pytest.param((["tool"], ["gauge"]), ([], ["gauge"]), ("tool",), id="required-no-longer-and-brought-as-before"),
-        pytest.param((["pluggy"], []), ([], ["pluggy"]), (), id="required-no-longer-and-needed-by-pytest"),
+        pytest.param((["pluggy"], []), ([], ["pluggy"]), ("pluggy",), id="required-no-longer-and-needed-by-pytest-too"),
     ],
 )
 def test_a_dependency_is_contested_only_if_the_group_would_hide_its_change(shelf, trees, before, after, contested):

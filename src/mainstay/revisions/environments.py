@@ -183,8 +183,8 @@ class Resolution:
         lacking: Names of those that the candidate's group takes from it; of the baseline alone.
         contested: Names of dependencies on which the candidate's group decides, so that a change of them may be hidden,
             and paths of those in the tree; of the baseline alone.
-        brought: Names of dependencies that the change adds or drops, though both revisions have them for measuring, since
-            pytest needs them; of the baseline alone.
+        brought: Names of further dependencies that the change adds or drops, though both revisions have them for
+            measuring, since pytest needs them; of the baseline alone.
     """
 
     side: Side
@@ -766,12 +766,13 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
     kept += [pin for pin in harness.pins if requirement_name(pin) in added]  # a measuring package may need them, too
     measured = _compile_measured(baseline, borrowed, kept)
     hidden = _hidden(baseline, own.pins, measured.pins, required.pins, found.pins)
-    moved = hidden & (_names(own.pins) ^ _names(required.pins))
+    groups = {side: expand_group(requests[side].project, MEASURING_GROUP) for side in Side}
+    unnamed = hidden - (_names(groups[Side.CANDIDATE]) - {"pytest"})
+    moved = unnamed & (_names(own.pins) ^ _names(required.pins))
     brought = moved & _names(candidate.compile_pytest("\n".join(_exact(found.pins))).pins) if moved else moved
     contested = hidden - brought | (_names(own.pins) - _names({*own.pins} & {*measured.pins}))
     local = {*measured.local, *_helpers(baseline, alone, harness)}
     contested |= ({*own.local} ^ {*required.local}) & local.intersection(found.local) - {"."}
-    groups = {side: expand_group(requests[side].project, MEASURING_GROUP) for side in Side}
     return {
         Side.BASELINE: measured._replace(
             local=tuple(sorted(local)),
