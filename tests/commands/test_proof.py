@@ -134,6 +134,15 @@ def test_a_group_that_takes_from_the_workloads_or_decides_on_a_dependency_is_an_
     assert f"measured nevertheless, since the group 'benchmarks' {obstacle}" in proof.note
 
 
+def test_a_dependency_that_pytest_brings_though_the_change_adds_or_drops_it_is_an_obstacle(harness):
+    before, after = harness.resolutions.values()
+    resolutions = {Side.BASELINE: replace(before, brought=("pluggy",)), Side.CANDIDATE: after}
+
+    proof = prove_unchanged(SETTINGS, replace(harness, resolutions=resolutions), AGENDA)
+
+    assert (proof.holds, "pytest brings pluggy, which the change adds or drops" in proof.note) == (False, True)
+
+
 def test_another_version_of_a_measuring_package_is_no_obstacle(harness):
     before, after = harness.resolutions.values()
     other = {Side.BASELINE: before, Side.CANDIDATE: replace(after, group=("pytest<9",))}

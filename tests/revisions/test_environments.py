@@ -241,6 +241,18 @@ def test_a_dependency_that_is_bumped_in_the_group_is_measured_as_it_was_and_as_i
     assert (both[Side.BASELINE].altered, both[Side.BASELINE].contested) == ((), ())
 
 
+def test_a_dependency_that_the_change_adds_is_not_given_to_the_baseline_because_the_group_names_it_too(shelf, trees):
+    publish(shelf, "gauge", "1.0")
+    project = pyproject(dependencies=["tool"], benchmarks=["pytest", "tool", "gauge"])
+    write(trees[Side.CANDIDATE], **{"pyproject.toml": project})
+
+    both = resolve(trees, dict.fromkeys(Side, Configuration()))
+
+    assert both[Side.BASELINE].pins == ("gauge==1.0", "pluggy==2.0", "pytest==9.0")
+    assert both[Side.CANDIDATE].pins == (*both[Side.BASELINE].pins, "tool==2.0")
+    assert (both[Side.BASELINE].altered, both[Side.BASELINE].contested) == (("gauge",), ())
+
+
 @pytest.mark.parametrize("constraints", [pytest.param("", id="free"), pytest.param("tool==2.0\n", id="constrained")])
 def test_a_measuring_package_moves_only_the_dependencies_that_it_does_not_allow(shelf, trees, constraints):
     publish(shelf, "gauge", "1.0", "tool<2", "scale")
@@ -356,18 +368,49 @@ def test_what_the_group_takes_from_the_baseline_is_known_beside_a_package_of_the
         pytest.param((["tool"], ["pytest", "tool"]), (["tool"], ["pytest", "tool >= 1"]), (), id="written-otherwise"),
         pytest.param((["tool"], []), (["tool"], ["tool<2; sys_platform == 'none'"]), (), id="for-other-platforms"),
         pytest.param((["pytest>=8"], ["pytest>=8"]), (["pytest>=8"], ["pytest>=9"]), (), id="a-bump-of-pytest"),
-        pytest.param(([], ["pytest", "tool"]), (["tool"], ["pytest", "tool"]), (), id="first-required"),
+        pytest.param(([], ["tool"]), (["tool"], ["tool"]), ("tool",), id="first-required-and-brought-before"),
+        pytest.param(([], ["gauge"]), (["tool"], ["gauge"]), ("tool",), id="first-required-and-brought-indirectly"),
+        pytest.param(
+            ([], []), (["tool"], ["gauge"]), ("tool",), id="first-required-and-needed-by-a-new-measuring-package"
+        ),
+        pytest.param(([], []), (["tool"], ["tool"]), (), id="first-required-and-named-in-the-group"),
+        pytest.param(([], []), (["tool"], ["tool<2"]), ("tool",), id="first-required-and-held-back"),
         pytest.param((["tool"], []), ([], ["tool"]), ("tool",), id="required-no-longer"),
         pytest.param((["tool"], ["tool"]), ([], ["tool"]), ("tool",), id="required-no-longer-and-still-in-the-group"),
         pytest.param((["tool<2"], []), (["tool"], ["tool<2"]), ("tool",), id="a-bump-that-the-group-holds-back"),
         pytest.param((["tool"], ["tool<2"]), (["tool<3"], ["tool<2"]), (), id="held-back-before-and-after"),
+        pytest.param((["tool<1.5"], []), (["tool"], ["tool<2"]), ("tool",), id="a-bump-that-is-held-back-in-part"),
+        pytest.param((["tool<2"], ["tool<1.5"]), (["tool"], ["tool<1.5"]), ("tool",), id="a-bump-held-back-as-before"),
+        pytest.param((["tool"], []), ([], ["gauge"]), ("tool",), id="required-no-longer-and-brought-indirectly"),
+        pytest.param((["tool"], ["gauge"]), ([], ["gauge"]), ("tool",), id="required-no-longer-and-brought-as-before"),
+        pytest.param((["pluggy"], []), ([], ["pluggy"]), ("pluggy",), id="required-no-longer-and-needed-by-pytest-too"),
     ],
 )
 def test_a_dependency_is_contested_only_if_the_group_would_hide_its_change(shelf, trees, before, after, contested):
+    publish(shelf, "tool", "1.5")
+    publish(shelf, "gauge", "1.0", "tool")
     for side, (dependencies, group) in zip(Side, (before, after), strict=True):
         write(trees[side], **{"pyproject.toml": pyproject(dependencies=dependencies, benchmarks=group)})
 
     assert resolve(trees, dict.fromkeys(Side, Configuration()))[Side.BASELINE].contested == contested
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "brought"),
+    [
+        pytest.param([], ["pluggy"], ("pluggy",), id="added"),
+        pytest.param(["pytest"], [], ("pluggy", "pytest"), id="dropped"),
+        pytest.param([], ["tool"], (), id="added-for-the-candidate-alone"),
+        pytest.param(["tool"], [], (), id="dropped-so-that-the-candidate-lacks-it"),
+    ],
+)
+def test_what_pytest_brings_though_the_change_adds_or_drops_it_is_known(shelf, trees, before, after, brought):
+    for side, dependencies in zip(Side, (before, after), strict=True):
+        write(trees[side], **{"pyproject.toml": pyproject(dependencies=dependencies)})
+
+    baseline = resolve(trees, dict.fromkeys(Side, Configuration()))[Side.BASELINE]
+
+    assert (baseline.contested, baseline.brought) == ((), brought)
 
 
 def test_groups_are_known_by_any_spelling_of_their_names():
@@ -500,6 +543,29 @@ def test_a_measuring_wheel_of_the_tree_is_given_to_the_baseline_from_its_own(she
     wheel = "w/library/library-1.0-py3-none-any.whl"
     assert both[Side.BASELINE].local == ((wheel,) if side is Side.BASELINE else ())
     assert both[Side.CANDIDATE].local == (wheel,)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "contested"),
+    [
+        pytest.param(([], []), (["helper"], ["helper"]), ("helper",), id="first-required"),
+        pytest.param((["helper"], []), ([], ["helper"]), ("helper",), id="required-no-longer"),
+        pytest.param((["helper"], []), (["helper"], ["helper"]), (), id="required-before-and-after"),
+        pytest.param(([], ["helper"]), (["helper"], []), ("helper",), id="moved-from-the-group"),
+        pytest.param(([], []), (["helper"], []), (), id="first-required-and-not-in-the-group"),
+    ],
+)
+def test_a_package_in_the_tree_is_contested_if_the_group_would_hide_that_it_is_added_or_dropped(
+    shelf, trees, before, after, contested
+):
+    own = f'{BUILD_SYSTEM}\n[project]\nname = "helper"\nversion = "1.0"\ndependencies = []\n'
+    source = '[tool.uv.sources]\nhelper = { path = "helper" }\n'
+    for (side, tree), (dependencies, group) in zip(trees.items(), (before, after), strict=True):
+        project = pyproject(dependencies=dependencies, benchmarks=group, more=f'description = "{side}"\n{source}')
+        write(tree, **{"pyproject.toml": project})
+        write(tree / "helper", **{"backend.py": BACKEND, "src/helper.py": "", "pyproject.toml": own})
+
+    assert resolve(trees, dict.fromkeys(Side, Configuration()))[Side.BASELINE].contested == contested
 
 
 def test_a_conflict_between_measuring_and_baseline_names_both_pins(shelf, trees):

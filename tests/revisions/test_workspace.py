@@ -472,12 +472,29 @@ def test_a_candidate_that_prepares_both_revisions_needs_a_review(prepare, files,
     assert (prepared.variables, prepared.review) == ({"DATA": "easy"}, review)
 
 
-def test_a_changed_module_that_prepare_names_needs_a_review(prepare):
-    named = {f"{folder}/environment/lib/own/this.py": folder for folder in ("base", "cand")}
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        pytest.param(("-m", "this"), "this.py", id="module"),
+        pytest.param(("-m", "own.fetch"), "own/fetch/__main__.py", id="package-within-a-package"),
+        pytest.param(("-m", "own"), "own/__main__.py", id="package"),
+        pytest.param(("-mown.fetch",), "own/fetch.py", id="in-one-word"),
+        pytest.param(("-Im", "own.fetch"), "own/fetch.py", id="after-other-flags"),
+        pytest.param(("-Imown",), "own/__main__.py", id="after-other-flags-in-one-word"),
+    ],
+)
+def test_a_changed_module_that_prepare_names_needs_a_review(prepare, arguments, named):
+    files = {f"{folder}/environment/lib/own/{named}": f"# {folder}" for folder in ("base", "cand")}
 
-    prepared = prepare(("python", "-m", "this"), {**named, **sticks(test_a="")})
+    prepared = prepare(("true", *arguments), {**files, **sticks(test_a="")})
 
-    assert prepared.review == "this.py, which the command prepare names, changed"
+    assert prepared.review == f"{named}, which the command prepare names, changed"
+
+
+def test_a_changed_folder_that_prepare_runs_needs_a_review(prepare):
+    prepared = prepare(("python", "benchmarks/fetch"), sticks(**{"fetch/__main__": (ADDRESS, "print('DATA=easy')")}))
+
+    assert prepared == ({"DATA": "easy"}, "", "benchmarks/fetch/__main__.py, which the command prepare names, changed")
 
 
 def test_a_review_says_why_the_baseline_could_not_prepare(prepare):

@@ -45,8 +45,8 @@ def _altered(settings: BothSettings, harness: Harness) -> Iterator[str]:
 def group_review(resolutions: Mapping[Side, Resolution]) -> str:
     """Review required if the candidate's group ``benchmarks`` decides on a dependency of a revision; empty if not.
 
-    It decides if the baseline is measured with another version than its own, if the candidate has for measuring what it
-    no longer requires, or if it has for measuring what the baseline requires, and requires another version itself.
+    It decides if the baseline is measured with another version than its own, or with what the change adds, and if the
+    candidate is measured with what the change drops, or with another version than that to which the change bumps.
 
     Args:
         resolutions: Dependencies of both revisions.

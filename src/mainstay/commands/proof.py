@@ -20,6 +20,7 @@ from mainstay.commands.session import Session
 from mainstay.commands.start import BothSettings
 from mainstay.measuring.agenda import Agenda
 from mainstay.records.findings import MeasuredWith, Verdict
+from mainstay.records.formatting import first_few
 from mainstay.records.trials import Side
 from mainstay.revisions.environments import DEPENDENCIES_FILE, MEASURING_GROUP
 from mainstay.revisions.unchanged import compare_trees, compare_wheels
@@ -127,13 +128,7 @@ def _obstacles(settings: BothSettings, harness: Harness, agenda: Agenda) -> Iter
     """Reasons why equal files are no proof."""
     if settings.misread:
         yield "the baseline's settings cannot be read"
-    baseline, candidate = harness.environments
-    if baseline.packages_digest != candidate.packages_digest:
-        yield "the dependencies differ"
-    if has_other_packages(harness.resolutions):
-        yield f"the group {MEASURING_GROUP!r} brings other packages"
-    elif group_review(harness.resolutions):
-        yield f"the group {MEASURING_GROUP!r} decides on the version of a dependency"
+    yield from _furnished_otherwise(harness)
     if len(harness.specs) > 1:
         yield "the workload files or the settings of pytest differ"
     own = [settings.own[side] for side in Side]
@@ -151,3 +146,16 @@ def _obstacles(settings: BothSettings, harness: Harness, agenda: Agenda) -> Iter
         yield "the revisions did not collect the same workloads"
     if agenda.hung:
         yield "a workload hung while it was collected"
+
+
+def _furnished_otherwise(harness: Harness) -> Iterator[str]:
+    """Reasons why equal files are no proof that lie in the packages of both revisions."""
+    baseline, candidate = harness.environments
+    if baseline.packages_digest != candidate.packages_digest:
+        yield "the dependencies differ"
+    if has_other_packages(harness.resolutions):
+        yield f"the group {MEASURING_GROUP!r} brings other packages"
+    elif group_review(harness.resolutions):
+        yield f"the group {MEASURING_GROUP!r} decides on the version of a dependency"
+    if brought := harness.resolutions[Side.BASELINE].brought:
+        yield f"pytest brings {first_few(brought)}, which the change adds or drops"

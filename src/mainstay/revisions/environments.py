@@ -201,8 +201,10 @@ class Resolution:
         group: Requirements of its own dependency group ``benchmarks``.
         altered: Names of the packages that it has otherwise than with its own group; of the baseline alone.
         lacking: Names of those that the candidate's group takes from it; of the baseline alone.
-        contested: Names of dependencies on which the candidate's group decides, so that a change of them may be hidden;
-            of the baseline alone.
+        contested: Names of dependencies on which the candidate's group decides, so that a change of them may be hidden,
+            and paths of those in the tree; of the baseline alone.
+        brought: Names of further dependencies that the change adds or drops, though both revisions have them for
+            measuring, since pytest needs them; of the baseline alone.
     """
 
     side: Side
@@ -214,6 +216,7 @@ class Resolution:
     altered: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
     contested: tuple[str, ...] = ()
+    brought: tuple[str, ...] = ()
 
     @property
     def packages(self) -> dict[str, str]:
@@ -406,7 +409,7 @@ def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configurat
     """Resolve the dependencies of both revisions as of the same time.
 
     Runtime dependencies come from each revision, under its own constraints, even if the candidate names them in its group
-    ``benchmarks`` too. All other packages of that group, and pytest, come from the candidate for both revisions. A
+    ``benchmarks`` too, also those that it adds. All other packages of that group, and pytest, come from the candidate for both revisions. A
     resolution is stored for one day, for the two revisions together. This saves seconds and lets a gate run without
     network, and both revisions are always resolved on the same day.
 
@@ -452,6 +455,7 @@ def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configurat
             altered=pins.altered,
             lacking=pins.lacking,
             contested=pins.contested,
+            brought=pins.brought,
         )
         for side, pins in found.items()
     }
@@ -550,6 +554,7 @@ class _Pins(NamedTuple):
     altered: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
     contested: tuple[str, ...] = ()
+    brought: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -667,6 +672,10 @@ class _Request:
     def compile_measuring(self, constraints: str) -> _Pins:
         """Resolve exact pins of the revision's measuring packages alone."""
         return self._compile((), measuring=("pytest",), groups=self._measuring_groups, constraints=constraints)
+
+    def compile_pytest(self, constraints: str) -> _Pins:
+        """Resolve exact pins of pytest alone."""
+        return self._compile((), measuring=("pytest",), groups=(), constraints=constraints)
 
     def compile_whole(self) -> _Pins:
         """Resolve exact pins of the revision and of its own measuring packages."""
@@ -859,7 +868,8 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
     """Resolve the candidate with the measuring packages, then the baseline with the candidate's pins of those.
 
     The baseline keeps its own pins of the packages that it needs itself, except pytest: otherwise a change that bumps one
-    of them and names it in the group would be compared with itself.
+    of them and names it in the group would be compared with itself. For the same reason, it does not get a package only
+    because the group names it, if the candidate has come to need it itself.
     """
     candidate, baseline = requests[Side.CANDIDATE], requests[Side.BASELINE]
     found = _compile_candidate(candidate, baseline)
@@ -868,20 +878,28 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
     alone = _compile_alone(baseline)
     own = baseline.compile(constraints="\n".join([baseline.constraints, *_exact(alone.pins if alone else ())]))
     kept_names = _names(own.pins) - {"pytest"}
+    required = candidate.compile(constraints=candidate.constraints)
+    added = _names(required.pins) - _names([*own.pins, *alone.pins]) if alone else set()
     harness = candidate.compile_measuring(constraints="\n".join(_exact(found.pins)))
-    borrowed = [pin for pin in harness.pins if requirement_name(pin) not in kept_names]
+    borrowed = [pin for pin in harness.pins if requirement_name(pin) not in kept_names | added]
     kept = [pin for pin in own.pins if requirement_name(pin) in kept_names]
+    kept += [pin for pin in harness.pins if requirement_name(pin) in added]  # a measuring package may need them, too
     measured = _compile_measured(baseline, borrowed, kept, _options_for(_names(borrowed), candidate, baseline))
-    contested = _names(own.pins) - _names({*own.pins} & {*measured.pins})
-    if _names(harness.pins) & kept_names:
-        contested |= _hidden(requests, own.pins, measured.pins, found.pins)
+    hidden = _hidden(baseline, own.pins, measured.pins, required.pins, found.pins)
     groups = {side: expand_group(requests[side].project, MEASURING_GROUP) for side in Side}
+    unnamed = hidden - (_names(groups[Side.CANDIDATE]) - {"pytest"})
+    moved = unnamed & (_names(own.pins) ^ _names(required.pins))
+    brought = moved & _names(candidate.compile_pytest("\n".join(_exact(found.pins))).pins) if moved else moved
+    contested = hidden - brought | (_names(own.pins) - _names({*own.pins} & {*measured.pins}))
+    local = {*measured.local, *_helpers(baseline, alone, harness)}
+    contested |= ({*own.local} ^ {*required.local}) & local.intersection(found.local) - {"."}
     return {
         Side.BASELINE: measured._replace(
-            local=tuple(sorted({*measured.local, *_helpers(baseline, alone, harness)})),
+            local=tuple(sorted(local)),
             altered=tuple(sorted(_altered(groups, alone and alone.pins, measured.pins, kept_names))),
             lacking=tuple(sorted(_lacking(baseline, groups, alone, measured.pins))),
             contested=tuple(sorted(contested - {"pytest"})),
+            brought=tuple(sorted(brought)),
         ),
         Side.CANDIDATE: found,
     }
@@ -980,24 +998,27 @@ def _helpers(baseline: _Request, alone: _Pins | None, harness: _Pins) -> set[str
 
 
 def _hidden(
-    requests: Mapping[Side, _Request], own: Iterable[str], measured: Iterable[str], found: Iterable[str]
+    baseline: _Request, own: Iterable[str], measured: Iterable[str], required: Iterable[str], found: Iterable[str]
 ) -> set[str]:
-    """Names of dependencies whose change the candidate's group would hide.
+    """Names of dependencies whose change the measuring packages would hide.
 
-    These are the packages that the candidate no longer requires and has for measuring alone, and those of which both
-    revisions are measured with the version that the baseline requires, though the candidate requires another.
+    These are the packages that the change bumps, adds or drops, if the candidate is measured with them otherwise than it
+    requires them, and those that it adds, if the baseline is measured with them, too.
 
     Args:
-        requests: Requests for both revisions.
+        baseline: Request for the baseline.
         own: Pins of what the baseline needs itself.
         measured: Pins of the baseline with the candidate's measuring packages.
+        required: Pins of what the candidate needs itself.
         found: Pins of the candidate with its measuring packages.
     """
-    before, after = (requests[side].compile(constraints=requests[side].constraints).pins for side in Side)
-    group = _names(expand_group(requests[Side.CANDIDATE].project, MEASURING_GROUP))
-    dropped = _names(own) - _names(after)
-    held_back = _names({*before} & {*own} & {*measured} & {*found} - {*after}) & _names(after)
-    return (dropped & group & _names(found)) | held_back
+    otherwise = _names({*required} - {*found}) | (_names(found) - _names(required))
+    lent = _names(measured) - _names(own)
+    suspects = (otherwise & _names([*own, *required])) | (lent & _names(required))
+    if not suspects:
+        return suspects
+    before = baseline.compile(constraints=baseline.constraints).pins
+    return suspects & _names({*before} ^ {*required})
 
 
 def _altered(

@@ -59,6 +59,9 @@ PYTEST_FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyp
 ASSIGNMENT = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)")
 """Pattern of a line with which ``prepare`` sets a variable of the workers."""
 
+MODULE_FLAG = re.compile(r"-[bBdEiIOPqsSuvx]*m(.*)")
+"""Pattern of a word after which, or in which, a module is named that Python runs; other flags may stand before the m."""
+
 HELD_PREFIXES = ("PYTHON", "PYTEST", "LD_", "DYLD_")
 """Prefixes of variables that pass code or options to an interpreter, pytest or the dynamic linker."""
 
@@ -626,12 +629,19 @@ def _changed_command(
     words = commands[Side.CANDIDATE]
     if tuple(words) != tuple(commands[Side.BASELINE]):
         return "the command prepare changed"
-    names = [*words, *(f"{name.replace('.', '/')}.py" for flag, name in pairwise(words) if flag == "-m")]
-    for name in names:
+    for name in _named_files(words):
         packages = (subjects[side].site_packages / name for side in Side)
         if _files_differ(*(sticks[side] / name for side in Side)) or _files_differ(*packages):
             return f"{name}, which the command prepare names, changed"
     return ""
+
+
+def _named_files(words: Sequence[str]) -> Iterator[str]:
+    """Paths of the files that a command may run by name: its words, modules, and what Python runs of a folder."""
+    flags = ((MODULE_FLAG.fullmatch(word), following) for word, following in pairwise([*words, ""]))
+    modules = [(flag[1] or following).replace(".", "/") for flag, following in flags if flag]
+    yield from (*words, *(f"{module}.py" for module in modules))
+    yield from (f"{name}/__main__.py" for name in (*words, *modules))
 
 
 def _files_differ(before: Path, after: Path) -> bool:
