@@ -317,7 +317,7 @@ def _unbound(code: CodeType, other: CodeType) -> Iterator[str]:
                 yield each.argval
     else:  # the compiler tells by the instruction which locals may have none, except where it deletes them
         for before, each in pairwise(instructions):
-            is_set = (before.opname, before.argval) == ("STORE_FAST", each.argval)
+            is_set = (before.opname, before.argval) == ("STORE_FAST", each.argval) and not each.is_jump_target
             if each.opname == "LOAD_FAST_CHECK" or (each.opname == "DELETE_FAST" and not is_set):
                 yield from {each.argval} & renamed
 
