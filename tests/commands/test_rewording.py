@@ -114,6 +114,7 @@ CODE_OR_FILES = {
     "attribute by a built name": changed("a_1 = 0.0", "a_1 = -0.0", model=MODEL + "\na_1 = 0.0\n"),
     "dunder": changed("return 1", "return True"),
     "signature": changed("def helper(value)", "def helper(value, *rest)"),
+    "signature in the docstring of a class": changed("What the class is.", "Thing(a, b)\n--\n\nWhat the class is."),
     "generator flag": changed("return result", "yield result"),
     "annotation of a dataclass": changed("size: int", "size: float", model=MODEL + "\nclass D:\n    size: int = 0\n"),
     "annotation that is evaluated": changed("x: int", "x: str", model=MODEL + "\ndef typed(x: int): ...\n"),

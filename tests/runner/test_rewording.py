@@ -137,6 +137,26 @@ def test_a_reader_is_found_beside_an_integer_of_many_digits():
     assert find_readers(f"X = {HEXADECIMAL}\nY = f.__doc__\n".encode(), EVERYTHING) == "__doc__"
 
 
+SIGNATURES = {
+    "added": ("A model.", "Model(a, b)\n--\n\nA model.", True),
+    "changed": ("Model(a)\n--\n\nA model.", "Model(b)\n--\n\nA model.", True),
+    "indented": ("A model.", "Model(a)\n    --\n\n    A model.", True),
+    "words after it": ("Model(a)\n--\n\nA model.", "Model(a)\n--\n\nAnother.", False),
+    "line without a signature": ("A model.", "A model.\n\n--\n\nOf a kind.", False),
+    "of no class": ("Scale.", "scaled(a)\n--\n\nScale.", False),
+}
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_the_signature_in_the_docstring_of_a_class_counts_as_code(name):
+    old, new, is_code = SIGNATURES[name]
+    baseline = MODULE if old in MODULE else MODULE.replace("A model.", old)
+
+    changed = changed_in(baseline, baseline.replace(old, new))
+
+    assert changed == ({"<module>"} if is_code else frozenset())
+
+
 CLASS_MOVES = {"positions", "class lines"} if sys.version_info >= (3, 13) else {"positions"}
 
 DIFFERING = {

@@ -123,6 +123,9 @@ LEADS_ELSEWHERE = frozenset(
 WORD = re.compile(r"\w+")
 DOTTED_NAME = re.compile(r"[\w.]+")
 
+SIGNATURE = re.compile(r".*?\)\s*\n\s*--\s*\n\s*\n", re.DOTALL)
+"""Beginning of a docstring that Python takes for the signature of a class without ``__init__`` (``__text_signature__``)."""
+
 ORDINARY_WORDS = frozenset({"traceback", "resources", "marshal", "dis", "dill"})
 """Names that also are words of a message; they count where a string is such a name."""
 
@@ -369,6 +372,7 @@ def _load_of_class_line(code: CodeType) -> dis.Instruction | None:
 def _normalised(source: bytes, optimize: int, *, adds: bool) -> tuple[CodeType, Words]:
     """Compile a module with empty docstrings, at their places, and tell its words.
 
+    Of the docstring of a class, the signature with which it may begin is kept: ``inspect.signature`` reads it as code.
     Positions are kept: the compiler emits instructions that only mark a line, such as those of ``pass``, which take time.
 
     Args:
@@ -391,7 +395,9 @@ def _normalised(source: bytes, optimize: int, *, adds: bool) -> tuple[CodeType, 
         place: Any = node.body[0] if node.body else ast.Pass(lineno=1, col_offset=0)
         if adds and text is not None and len(node.body) > 1:
             place = node.body[1]
-        empty = ast.Constant("", lineno=place.lineno, col_offset=place.col_offset)
+        signature = SIGNATURE.match(text) if text and isinstance(node, ast.ClassDef) else None
+        kept = signature[0] if signature else ""
+        empty = ast.Constant(kept, lineno=place.lineno, col_offset=place.col_offset)
         empty.end_lineno, empty.end_col_offset = place.lineno, place.col_offset
         node.body[: text is not None] = [ast.copy_location(ast.Expr(empty), empty)]
     code = compile(tree, "<normalised>", "exec", dont_inherit=True, optimize=optimize)
