@@ -196,6 +196,11 @@ READERS = {
     "line of a warning": reads("warnings.warn('x')", head="import warnings"),
     "record of logging": reads("logging.warning('x')", head="import logging\nlogging.basicConfig(format='%(lineno)d')"),
     "logger": reads("logging.getLogger('a').warning('x')", head="import logging"),
+    "frame of a generator": reads("return str((each for each in ()).gi_frame)"),
+    "frame of a coroutine": reads("return str(coroutine.cr_frame)"),
+    "frame of an asynchronous generator": reads("return str(generator.ag_frame)"),
+    "origin of a coroutine": reads("return coroutine.cr_origin"),
+    "registry of warnings": reads("return __warningregistry__"),
     # docstrings
     "argparse": reads("return ArgumentParser(description=helper.__doc__)", head="from argparse import ArgumentParser"),
     "getdoc": reads("return inspect.getdoc(helper)", head="import inspect"),
@@ -515,6 +520,41 @@ def test_a_docstring_that_no_module_of_the_package_names_could_be_read(decide, p
 
     assert not proof.workloads
     for name, why in BY_DEPENDENCIES.items():
+        assert f"benchmarks/test_w.py::test_{name}: {why}" in proof.note
+
+
+IMPORTED_FOR_UNNAMED = "import warnings"
+
+UNNAMED = {
+    "frame": ("str(getattr((each for each in ()), 'gi_' + str('frame')))", "code of subject/model.py was looked at"),
+    "warning": ("bool(NotImplemented)", "positions could be read by a warning in subject.model"),
+    "ignored_warning": (
+        "warnings.filterwarnings('ignore', '', DeprecationWarning)\nbool(NotImplemented)",
+        "positions could be read by a warning in subject.model",
+    ),
+}
+"""Bodies of functions that read words under no name, and what is told of each."""
+
+
+def test_words_that_are_read_under_no_name_are_noticed_by_the_trace(decide, monkeypatch):
+    monkeypatch.setattr(rewording, "MOST_NAMED", len(UNNAMED))
+    functions = (
+        f"\n\ndef {name}():\n{textwrap.indent(textwrap.dedent(body), '    ')}\n" for name, (body, _) in UNNAMED.items()
+    )
+    model = "\n".join((IMPORTED_FOR_UNNAMED, MODEL, *functions))
+    workload = "\n".join(
+        ("import subject.model", *(f"def test_{n}(benchmark): benchmark(subject.model.{n})" for n in UNNAMED))
+    )
+
+    proof = decide(
+        {"subject/model.py": model},
+        {"subject/model.py": edited(model, WORDS)},
+        workload=workload,
+        workloads=workloads_of(**{f"test_{name}": (INTERLEAVED, "call_time") for name in UNNAMED}),
+    )
+
+    assert not proof.workloads
+    for name, (_, why) in UNNAMED.items():
         assert f"benchmarks/test_w.py::test_{name}: {why}" in proof.note
 
 

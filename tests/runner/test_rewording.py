@@ -194,7 +194,10 @@ UNBOUND = {
     "after the error has no name": ("try:\n    a()\nexcept E as result:\n    pass\nreturn result", True),
     "deleted": ("result = 1\ndel result\nreturn result", True),
     "deleted where it is set": ("result = 1\ndel result\nreturn a", False),
-    "deleted after one branch has set it": ("try:\n    if a:\n        result = 1\n    del result\nexcept E:\n    pass", True),
+    "deleted after one branch has set it": (
+        "try:\n    if a:\n        result = 1\n    del result\nexcept E:\n    pass",
+        True,
+    ),
     "deleted after a loop": ("for b in a:\n    result = b\ndel result", True),
     "deleted after an error": ("try:\n    a()\n    result = 1\nexcept E:\n    del result", True),
     "another name that has no value": ("result = 1\nif a:\n    b = result\nreturn b", False),

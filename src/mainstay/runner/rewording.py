@@ -57,7 +57,8 @@ READERS: dict[str, frozenset[str]] = {
             "extract_stack", "format_stack", "print_stack", "walk_tb", "walk_stack", "StackSummary", "FrameSummary",
             "TracebackException", "stack_info", "findCaller", "showwarning", "formatwarning", "warn_explicit",
             "catch_warnings", "excepthook", "print_last", "cgitb", "_getframe", "currentframe", "getframeinfo",
-            "getouterframes", "getinnerframes", "tb_frame", "tb_next",
+            "getouterframes", "getinnerframes", "tb_frame", "tb_next", "gi_frame", "cr_frame", "ag_frame", "cr_origin",
+            "set_coroutine_origin_tracking_depth", "__warningregistry__",
         }
     ),
     CLASS_LINES: frozenset({"__dict__", "getmembers", "getmembers_static", "__prepare__"}),
@@ -72,10 +73,13 @@ READERS: dict[str, frozenset[str]] = {
 ATTRIBUTES: dict[str, frozenset[str]] = {
     DOCSTRINGS: frozenset({"__doc__"}),
     POSITIONS: frozenset(
-        {"f_lineno", "tb_lineno", "co_firstlineno", "__firstlineno__", "co_lines", "co_positions", "co_linetable"}
+        {
+            "f_lineno", "tb_lineno", "co_firstlineno", "__firstlineno__", "co_lines", "co_positions", "co_linetable",
+            "gi_frame", "cr_frame", "ag_frame", "cr_origin", "__warningregistry__",
+        }
     ),
     LOCALS: frozenset({"f_locals"}),
-}
+}  # fmt: skip
 """Attributes that hold what differs. A template names them, too, so files that are no modules are searched for these."""
 
 BUILTIN_READERS: dict[str, frozenset[str]] = {

@@ -119,8 +119,10 @@ RUNNER = os.path.dirname(os.path.realpath(__file__)) + os.sep
 MONITOR = 4
 """Number under which ``sys.monitoring`` knows this tool; debuggers, coverage and profilers have others."""
 
-AUDITED = frozenset({"__code__", "f_code", "gi_code", "cr_code", "ag_code", "tb_frame"})
-
+AUDITED = frozenset(
+    {"__code__", "f_code", "gi_code", "cr_code", "ag_code", "tb_frame", "gi_frame", "cr_frame", "ag_frame"}
+)
+"""Attributes that lead to code or to a frame, whose text tells a line."""
 
 NAMES_ONLY = ("exists", "isfile", "isdir", "islink", "lexists", "realpath", "_joinrealpath")
 """Functions on paths that ask for the status of a file, and tell of it only what follows from the names of all files."""
@@ -211,6 +213,7 @@ class Tracer:
         self._touched: set[str] = set()
         self._introspected: set[str] = set()
         self._readers: dict[str, set[str]] = {}
+        self._globals: dict[int, dict[str, Any]] = {}
         self._executed: set[str] = set()
         self._chance: set[str] = set()
         self._plain: dict[int, Any] = {}
@@ -258,6 +261,7 @@ class Tracer:
             self._unknown.add("a child process ended")
         if sys.getprofile() != self._profile or threading.getprofile() != self._profile:
             self._unknown.add("the trace was switched off")
+        self._look_for_warnings()
         if self._follows_calls:
             self._restart_monitor()
         taken: Traced = {
@@ -348,6 +352,7 @@ class Tracer:
             self._look_for_chance(frame, is_own=state == OURS)
         if kind.place:
             self._executed.add(kind.place)
+            self._globals[id(frame.f_globals)] = frame.f_globals
         if kind.is_shared:
             self._unknown.add(f"code of a shared input was executed, {os.path.basename(code.co_filename)}")
         if local.state == OURS and not kind.is_searched:
@@ -396,6 +401,15 @@ class Tracer:
 
     def _note_reader(self, kind: str, what: str) -> None:
         self._readers.setdefault(kind, set()).add(what)
+
+    def _look_for_warnings(self) -> None:
+        """Record warnings of lines of the tree, those of compiled code included, whatever the filters made of them.
+
+        The interpreter notes each in the globals of the code that it is attributed to, before it asks the filters.
+        """
+        for names in self._globals.values():
+            if names.pop("__warningregistry__", None) is not None:
+                self._note_reader(POSITIONS, f"a warning in {names.get('__name__')}")
 
     def _look_at(self, code: CodeType, names: Mapping[str, frozenset[str]]) -> None:
         """Record what code that was not searched, executed on behalf of the tree, names."""
