@@ -206,6 +206,9 @@ READERS = {
     "getdoc": reads("return inspect.getdoc(helper)", head="import inspect"),
     "docstring added": reads("return helper.__doc__", ('    """What the function does."""\n', "")),
     "docstring": reads("return len(helper.__doc__)"),
+    "state of a method": reads("return len(str(staticmethod(helper).__getstate__()))"),
+    "state of a class": reads("return len(str(object.__getstate__(Thing)))", ("What the class is.", "It.")),
+    "parts of an object": reads("return len(str(types.DynamicClassAttribute(helper).__reduce_ex__(2)))", head="import types"),
     # names of locals
     "locals": reads("return helper(1)", NAME, workload=WORKLOAD, head="def other():\n    return locals()"),
     "locals of the caller": reads("return len(sys._getframe().f_locals)", NAME, head="import sys"),
@@ -523,7 +526,17 @@ def test_a_docstring_that_no_module_of_the_package_names_could_be_read(decide, p
         assert f"benchmarks/test_w.py::test_{name}: {why}" in proof.note
 
 
-IMPORTED_FOR_UNNAMED = "import warnings"
+IMPORTED_FOR_UNNAMED = """
+import enum
+import pickle
+import types
+import warnings
+
+
+class Static(staticmethod):
+    def __getnewargs__(self):
+        return (print,)
+"""
 
 UNNAMED = {
     "frame": ("str(getattr((each for each in ()), 'gi_' + str('frame')))", "code of subject/model.py was looked at"),
@@ -531,6 +544,26 @@ UNNAMED = {
     "ignored_warning": (
         "warnings.filterwarnings('ignore', '', DeprecationWarning)\nbool(NotImplemented)",
         "positions could be read by a warning in subject.model",
+    ),
+    "first_pickle": (
+        "pickle.dumps(types.DynamicClassAttribute(helper))",
+        "docstrings could be read by the state of an object of DynamicClassAttribute",
+    ),
+    "another_pickle": (
+        "pickle.dumps(types.DynamicClassAttribute(helper))",
+        "docstrings could be read by the state of an object of DynamicClassAttribute",
+    ),
+    "pickle_by_compiled_code": (
+        "list(map(pickle.dumps, [enum.property(helper)]))",
+        "docstrings could be read by the state of an object of property",
+    ),
+    "old_pickle": (
+        "pickle.dumps(types.DynamicClassAttribute(helper), 0)",
+        "docstrings could be read by the state of an object of DynamicClassAttribute",
+    ),
+    "pickle_of_a_method": (
+        "pickle.dumps(Static(helper))",
+        "docstrings could be read by the state of an object of Static",
     ),
 }
 """Bodies of functions that read words under no name, and what is told of each."""
@@ -560,7 +593,11 @@ def test_words_that_are_read_under_no_name_are_noticed_by_the_trace(decide, monk
 
 READS_NOTHING = """
 import contextlib
+import copy
+import dataclasses
 import functools
+import inspect
+import pickle
 
 import subject.model
 from benchmarks import cases
@@ -579,7 +616,26 @@ def own():
 
 @contextlib.contextmanager
 def manager():
+    \"\"\"Nor this.\"\"\"
     yield Held(own)
+
+
+@dataclasses.dataclass
+class Point:
+    \"\"\"Nor this.\"\"\"
+
+    x: int
+
+    @functools.cached_property
+    def twice(self):
+        \"\"\"Nor this.\"\"\"
+        return 2 * self.x
+
+    def __getstate__(self):
+        return self.x
+
+    def __setstate__(self, x):
+        self.x = x
 
 
 @functools.wraps(subject.model.helper)
@@ -589,6 +645,7 @@ def wrapped(value):
 
 def run():
     with manager():
+        copy.deepcopy(Point(1)), pickle.dumps([Point(2).twice, inspect.signature(Point)])
         told = "{0.__name__}, {1[a]:{2}}".format(subject.model.helper, {"a": 1}, 8)
         return told, wrapped(1), functools.cache(wrapped)(cases.SIZE)
 

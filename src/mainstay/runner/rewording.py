@@ -46,7 +46,7 @@ READERS: dict[str, frozenset[str]] = {
     DOCSTRINGS: frozenset(
         {
             "__doc__", "getdoc", "pydoc", "doctest", "__dict__", "__globals__", "f_globals", "getmembers",
-            "getmembers_static", "__prepare__",
+            "getmembers_static", "__prepare__", "__getstate__", "__reduce__", "__reduce_ex__",
         }
     ),
     POSITIONS: frozenset(
@@ -111,8 +111,8 @@ CO_OPTIMIZED, CO_VARARGS, CO_VARKEYWORDS = 0x01, 0x04, 0x08
 CO_BEGINS_LATER = 0x20 | 0x80 | 0x200
 """Flags of generators, coroutines and asynchronous generators: a call makes them, and does not execute them yet."""
 
-STORED_BY_CLASSES = frozenset({"__doc__", "__firstlineno__"})
-"""Names that the body of a class stores of itself; storing them reads nothing, wherever that is done."""
+STORED_BY_CLASSES = frozenset({"__doc__", "__firstlineno__", "__getstate__", "__reduce__", "__reduce_ex__"})
+"""Names that the body of a class stores, of itself or as methods; storing them reads nothing, wherever that is done."""
 
 GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 ATTRIBUTE_LOADS = frozenset({"LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM"})

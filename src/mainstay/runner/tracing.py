@@ -13,6 +13,7 @@ compiled code too, and of every call, so that sources of chance are noticed (Pyt
 from __future__ import annotations
 
 import builtins
+import copyreg
 import dis
 import functools
 import genericpath
@@ -97,6 +98,12 @@ IN_A_TEMPLATE = re.compile(r"\.(\w+)")
 HOLDS_DOCSTRING = frozenset({FunctionType, type(functools.lru_cache(len))})
 """Types of functions: a docstring that is copied to one is read from it by name only. An object is pickled with all it holds."""
 
+GIVEN_DOCSTRINGS = frozenset({property, staticmethod, classmethod})
+"""Built-in types whose objects are given the docstring of a function and keep it, with their other attributes, in subclasses."""
+
+SLOT_NAMES, OLD_STATE = (vars(copyreg)[name].__code__ for name in ("_slotnames", "_reduce_ex"))
+"""Code that is executed where the state of an object is taken: once for each type, and for the first two protocols of pickles."""
+
 NOT_HEEDED = frozenset({"c_return", "c_exception"})
 """Events of the profile function that tell nothing."""
 
@@ -149,6 +156,16 @@ def _reads(code: CodeType, names: frozenset[str]) -> bool:
         (each.opcode in dis.hasname and each.argval in names and not each.opname.startswith("STORE_"))
         or (each.opcode in dis.hasconst and each.offset not in docstrings and any(find_words(each.argval, names)))
         for each in instructions
+    )
+
+
+def _is_given_docstrings(cls: type) -> bool:
+    """Whether objects of a type of the standard library are given the docstring of a function, as an attribute of their own."""
+    if cls.__module__ not in COPIES_DOCSTRINGS:
+        return cls in GIVEN_DOCSTRINGS
+    codes = (each.__code__ for each in vars(cls).values() if isinstance(each, FunctionType))
+    return any(
+        (each.opname, each.argval) == ("STORE_ATTR", "__doc__") for code in codes for each in instructions_of(code)
     )
 
 
@@ -213,6 +230,7 @@ class Tracer:
         self._touched: set[str] = set()
         self._introspected: set[str] = set()
         self._readers: dict[str, set[str]] = {}
+        self._of_copies: set[type] = set()
         self._globals: dict[int, dict[str, Any]] = {}
         self._executed: set[str] = set()
         self._chance: set[str] = set()
@@ -275,6 +293,9 @@ class Tracer:
         for each in (self._unknown, self._touched, self._introspected, self._executed, self._chance, self._seen):
             each.clear()
         self._readers.clear()
+        for cls in self._of_copies:
+            if "__slotnames__" in vars(cls):
+                delattr(cls, "__slotnames__")  # else the next object of this type is pickled without asking for them
         self._children, self._has_others = usage, False
         self._states.busy = False
         return taken
@@ -344,8 +365,8 @@ class Tracer:
         if state is not None and local.state != state:
             local.stack.append((frame, local.state))
             local.state = state
-        if code is functools.update_wrapper.__code__ and local.state == OURS:
-            self._copy_docstring(**frame.f_locals)
+        if local.state == OURS:
+            self._follow_docstrings(frame)
         if id(code) in self._seen:
             return
         if self._follows_calls and local.state == OURS:
@@ -391,6 +412,16 @@ class Tracer:
             real == target or real.startswith(f"{target}{os.sep}") for target in self._linked
         )
 
+    def _follow_docstrings(self, frame: FrameType) -> None:
+        """Record a function by which a docstring is copied to an object, or by which the state of such an object is taken."""
+        code = frame.f_code
+        if code is functools.update_wrapper.__code__:
+            self._copy_docstring(**frame.f_locals)
+        elif code is SLOT_NAMES:
+            self._take_state(frame.f_locals["cls"])
+        elif code is OLD_STATE:
+            self._take_state(type(frame.f_locals["self"]))
+
     def _copy_docstring(self, wrapper: Any, wrapped: Any, **named: Any) -> None:
         """Record that a docstring is copied to an object that is no function, unless it is that of a function of others."""
         is_other = type(wrapped) is BuiltinFunctionType
@@ -398,6 +429,12 @@ class Tracer:
             is_other = wrapped.__doc__ in {None, *wrapped.__code__.co_consts[:1]}  # else it was copied to this one, too
         if type(wrapper) not in HOLDS_DOCSTRING and not is_other:
             self._note_reader(DOCSTRINGS, f"update_wrapper of an object of {type(wrapper).__name__}")
+
+    def _take_state(self, cls: type) -> None:
+        """Record that the state of an object is taken, as for a pickle, which holds a docstring that was copied to it."""
+        if any(map(_is_given_docstrings, cls.__mro__)):
+            self._of_copies.add(cls)
+            self._note_reader(DOCSTRINGS, f"the state of an object of {cls.__name__}")
 
     def _note_reader(self, kind: str, what: str) -> None:
         self._readers.setdefault(kind, set()).add(what)
