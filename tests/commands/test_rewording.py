@@ -287,7 +287,7 @@ READERS = {
         **{"subject-1.0.dist-info/METADATA": "Name: subject\n", "subject-1.0.dist-info/RECORD": "subject/model.py,,\n"},
     ),
     "record of the installation as a file": reads(
-        "return sum(len(open(path).read()) for path in glob.glob(os.environ['PYTHONPATH'] + '/*.dist-info/R*'))",
+        "return sum(len(open(path).read()) for path in glob.glob(os.environ['PYTHONPATH'].split(':')[0] + '/*.dist-info/R*'))",
         head="import glob, os",
         **{"subject-1.0.dist-info/RECORD": "subject/model.py,,\n"},
     ),
@@ -311,7 +311,7 @@ READERS = {
     "frame of the caller in a comprehension": reads("return inspect.stack()", head="import inspect"),
     "text of a line": reads("return linecache.getline('x', 1)", head="import linecache"),
     "template that is no module": reads(
-        "return open(os.environ['PYTHONPATH'] + '/subject/help.txt').read().format(helper)",
+        "return open(os.environ['PYTHONPATH'].split(':')[0] + '/subject/help.txt').read().format(helper)",
         head="import os",
         **{"subject/help.txt": "{0.__doc__}"},
     ),
@@ -469,7 +469,7 @@ BY_DEPENDENCIES = {
 USES_DEPENDENCIES = """
 import sys
 
-sys.path += [{dependency!r}, {shared!r}]
+sys.path.append({shared!r})
 
 import dependency
 import subject.model
@@ -503,21 +503,19 @@ def test_shared(benchmark):
 
 def test_a_docstring_that_no_module_of_the_package_names_could_be_read(decide, place, tmp_path, monkeypatch):
     monkeypatch.setattr(rewording, "MOST_NAMED", len(BY_DEPENDENCIES))
-    (tmp_path / "dependency").mkdir()
     (tmp_path / "dependency/dependency.py").write_text(DEPENDENCY)
     with zipfile.ZipFile(place / "measure/benchmarks/helpers.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("zipped.py", "def read(function):\n    return function.__doc__\n")
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared/cases.py").write_text("SIZE = 10\n")
     (place / "measure/data").symlink_to(tmp_path / "shared")
-    folders = {"dependency": str(tmp_path / "dependency"), "shared": str(place / "measure/data")}
     model = f"import functools\n\n{MODEL}{OPERATION}"
     files = {"subject/help.txt": "TOOL"}
 
     proof = decide(
         {"subject/model.py": model, **files},
         {"subject/model.py": edited(model, WORDS), **files},
-        workload=USES_DEPENDENCIES.format(**folders),
+        workload=USES_DEPENDENCIES.format(shared=str(place / "measure/data")),
         workloads=workloads_of(**{f"test_{name}": (INTERLEAVED, "call_time") for name in BY_DEPENDENCIES}),
     )
 
@@ -528,10 +526,31 @@ def test_a_docstring_that_no_module_of_the_package_names_could_be_read(decide, p
 
 IMPORTED_FOR_UNNAMED = """
 import enum
+import operator
 import pickle
 import types
 import warnings
 
+LENGTHS = []
+
+
+class Registry(type(object)):
+    def __new__(kind, name, bases, space):
+        LENGTHS.append(len(str(space)))
+        return super().__new__(kind, name, bases, space)
+
+
+class Maker:
+    def __init__(self, *arguments):
+        LENGTHS.append(len(str(arguments)))
+
+
+class Replaced:
+    def __mro_entries__(self, bases):
+        return (BASE,)
+
+
+BASE = Registry("Base", (), {})
 
 class Static(staticmethod):
     def __getnewargs__(self):
@@ -544,6 +563,22 @@ UNNAMED = {
     "ignored_warning": (
         "warnings.filterwarnings('ignore', '', DeprecationWarning)\nbool(NotImplemented)",
         "positions could be read by a warning in subject.model",
+    ),
+    "metaclass": (
+        'class Made(BASE):\n    "Words."',
+        "docstrings could be read by a metaclass, Registry",
+    ),
+    "instance_as_a_base": (
+        'class Made(Maker()):\n    "Words."',
+        "docstrings could be read by a metaclass, Maker",
+    ),
+    "bases_that_are_replaced": (
+        'class Made(Replaced()):\n    "Words."',
+        "docstrings could be read by a metaclass, Registry",
+    ),
+    "getter": (
+        "getattr(operator, 'attr' + str('getter'))('__' + str('doc') + '__')(helper)",
+        "docstrings could be read by getattr of attrgetter",
     ),
     "first_pickle": (
         "pickle.dumps(types.DynamicClassAttribute(helper))",
@@ -568,26 +603,43 @@ UNNAMED = {
 }
 """Bodies of functions that read words under no name, and what is told of each."""
 
+IMPORTS_WHAT_IT_WROTE = """
+import sys
+
+import subject.model
+
+
+def test_written(benchmark, tmp_path):
+    name = "__" + str("doc") + "__"
+    (tmp_path / "generated.py").write_text(f"import subject.model\\nLENGTH = len(subject.model.helper.{name})\\n")
+    sys.path.append(str(tmp_path))
+    import generated
+
+    benchmark(sum, range(generated.LENGTH))
+"""
+
 
 def test_words_that_are_read_under_no_name_are_noticed_by_the_trace(decide, monkeypatch):
-    monkeypatch.setattr(rewording, "MOST_NAMED", len(UNNAMED))
+    monkeypatch.setattr(rewording, "MOST_NAMED", len(UNNAMED) + 1)
     functions = (
         f"\n\ndef {name}():\n{textwrap.indent(textwrap.dedent(body), '    ')}\n" for name, (body, _) in UNNAMED.items()
     )
     model = "\n".join((IMPORTED_FOR_UNNAMED, MODEL, *functions))
     workload = "\n".join(
-        ("import subject.model", *(f"def test_{n}(benchmark): benchmark(subject.model.{n})" for n in UNNAMED))
+        (IMPORTS_WHAT_IT_WROTE, *(f"def test_{n}(benchmark): benchmark(subject.model.{n})" for n in UNNAMED))
     )
+    told = {name: why for name, (_, why) in UNNAMED.items()}
+    told["written"] = "docstrings could be read by generated.py::<module>"
 
     proof = decide(
         {"subject/model.py": model},
         {"subject/model.py": edited(model, WORDS)},
         workload=workload,
-        workloads=workloads_of(**{f"test_{name}": (INTERLEAVED, "call_time") for name in UNNAMED}),
+        workloads=workloads_of(**{f"test_{name}": (INTERLEAVED, "call_time") for name in told}),
     )
 
     assert not proof.workloads
-    for name, (_, why) in UNNAMED.items():
+    for name, why in told.items():
         assert f"benchmarks/test_w.py::test_{name}: {why}" in proof.note
 
 
@@ -823,14 +875,11 @@ def test_what_happens_once_in_a_process_keeps_only_those_from_being_proved_that_
 
 @pytest.mark.parametrize("is_read", [pytest.param(False, marks=pytest.mark.slow), True], ids=["set", "set-and-read"])
 def test_a_dependency_may_set_docstrings_but_not_read_them(decide, tmp_path, is_read):
-    (tmp_path / "dependency").mkdir()
     made = "made.__doc__ = made.__doc__ + name" if is_read else "made.__doc__ = 'Made for ' + name"
     (tmp_path / "dependency" / "maker.py").write_text(
         f"def make(name):\n    def made():\n        'Words.'\n    {made}\n    return made\n"
     )
-    workload = (
-        f"import sys\nsys.path.append({str(tmp_path / 'dependency')!r})\nimport maker\nmaker.make('it')\n{WORKLOAD}"
-    )
+    workload = f"import maker\nmaker.make('it')\n{WORKLOAD}"
 
     proof = decide({"subject/model.py": MODEL}, {"subject/model.py": edited(MODEL, WORDS)}, workload=workload)
 

@@ -90,8 +90,19 @@ BUILTIN_READERS: dict[str, frozenset[str]] = {
 }
 """The same for built-in functions: as globals only, since objects have methods of these names."""
 
-ATTRIBUTE_GETTERS = frozenset({"attrgetter", "methodcaller", "__getattribute__", "getattr_static"})
-"""Functions that read an attribute by a name that may be built, and that a traced run cannot watch as it does ``getattr``."""
+ATTRIBUTE_GETTERS = {
+    "attrgetter": slice(None),
+    "methodcaller": slice(1),
+    "__getattribute__": slice(-1, None),
+    "getattr_static": slice(1, 2),
+}
+"""Functions that read an attribute by a name that may be built, and that a traced run cannot watch as it does ``getattr``.
+
+With each, which of its arguments are names.
+"""
+
+MATCHED = "__match_args__"
+"""Attribute of a class that holds the names of those which a pattern reads of its objects."""
 
 PLACES = frozenset({"__file__", "__path__", "__spec__", "__loader__", "pkgutil", "resources", "importlib_resources"})
 """Names of :data:`READERS` that lead a module to its own folder only; files beside the compared trees may use them."""
@@ -582,21 +593,33 @@ def find_words(constant: Any, names: frozenset[str]) -> Iterator[str]:
 
 
 def _built_name(tree: ast.AST) -> str:
-    """A function that is given the name of an attribute which is no constant, or is passed on; empty if there is none."""
-    called: set[int] = set()
+    """What is given the name of an attribute which is no constant, or is passed on; empty if there is none."""
+    harmless: set[int] = set()
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Call):
-            continue
-        name = _name_of(node.func)
-        if name in ATTRIBUTE_GETTERS:
-            called.add(id(node.func))
-            wanted = node.args[1:2] if name == "getattr_static" else node.args[-1:]
-            if not wanted or not isinstance(wanted[0], ast.Constant):
+        if isinstance(node, ast.Call) and (name := _name_of(node.func)) in ATTRIBUTE_GETTERS:
+            harmless.add(id(node.func))
+            wanted = node.args[ATTRIBUTE_GETTERS[name]]
+            if not wanted or not all(map(_is_constant, wanted)):
                 return name
+        if isinstance(node, ast.Assign) and _is_constant(node.value):
+            harmless |= {id(target) for target in node.targets}
     for node in ast.walk(tree):
-        if id(node) not in called and _name_of(node) in ATTRIBUTE_GETTERS:
-            return _name_of(node)
+        if id(node) in harmless:
+            continue
+        if isinstance(node, ast.alias):
+            name = node.name if node.asname else ""
+        elif isinstance(node, ast.Constant):
+            name = str(node.value) if node.value in {*ATTRIBUTE_GETTERS, MATCHED} else ""
+        else:
+            name = _name_of(node)
+        if name in ATTRIBUTE_GETTERS or (name == MATCHED and not isinstance(getattr(node, "ctx", None), ast.Load)):
+            return name
     return ""
+
+
+def _is_constant(node: ast.expr) -> bool:
+    """Whether an expression is a constant, or a tuple of constants."""
+    return isinstance(node, ast.Constant) or (isinstance(node, ast.Tuple) and all(map(_is_constant, node.elts)))
 
 
 def _name_of(node: ast.AST) -> str:

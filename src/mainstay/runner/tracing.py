@@ -35,6 +35,7 @@ from . import lazy
 from .chance import find_chance, find_executed_source, find_named_chance, is_lasting
 from .protocol import Traced
 from .rewording import (
+    ATTRIBUTE_GETTERS,
     ATTRIBUTES,
     CLASS_LINES,
     DOCSTRINGS,
@@ -159,6 +160,14 @@ def _reads(code: CodeType, names: frozenset[str]) -> bool:
     )
 
 
+def _methods_of(cls: type) -> Iterator[CodeType]:
+    """Code of the methods that a class itself defines."""
+    for value in vars(cls).values():
+        function = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
+        if isinstance(function, FunctionType):
+            yield function.__code__
+
+
 def _is_given_docstrings(cls: type) -> bool:
     """Whether objects of a type of the standard library are given the docstring of a function, as an attribute of their own."""
     if cls.__module__ not in COPIES_DOCSTRINGS:
@@ -211,6 +220,8 @@ class Tracer:
         self._beside = os.path.realpath(beside) + os.sep
         self._as_given = os.path.abspath(beside) + os.sep
         self._linked = tuple(_targets_of_links(beside))
+        folders = (*sys.path, sys.base_prefix, sys.prefix, RUNNER)
+        self._installed = tuple({os.path.realpath(folder) + os.sep for folder in folders if folder})
         self._importers = {id(code) for code in _codes_of(bootstrap, bootstrap_external)}
         self._root = vars(bootstrap)["_find_and_load"].__code__
         self._thread = vars(threading.Thread)["_bootstrap_inner"].__code__
@@ -262,6 +273,7 @@ class Tracer:
 
         _posixsubprocess.fork_exec = watched_fork_exec
         builtins.getattr = self._watch_getattr(builtins.getattr)
+        vars(builtins)["__build_class__"] = self._watch_classes(vars(builtins)["__build_class__"])
         self._children = self._usage_of_children()
         if self._follows_calls:
             self._monitor()
@@ -397,6 +409,8 @@ class Tracer:
             return Kind(OURS, is_searched=is_searched)
         if is_file and self._is_linked(code.co_filename):
             return Kind(OURS, is_shared=True)
+        if is_file and not file.startswith(self._installed):
+            return Kind(OURS)  # as of a module that a workload wrote
         if code is lazy.refuse_lazy_function.__code__ or code is lazy.refuse_lazy_result.__code__:
             return Kind(OTHERS)
         if code.co_name == "<module>" or any(
@@ -635,6 +649,30 @@ class Tracer:
 
         return watched
 
+    def _watch_classes(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """``__build_class__``, watched: a metaclass can come from any base, and is given all that the class holds."""
+
+        def watched(body: Any, name: str, /, *bases: Any, **named: Any) -> Any:
+            made = function(body, name, *bases, **named)
+            local = self._local()
+            if not local.busy and local.state == OURS:
+                local.busy = True
+                try:
+                    self._heed_metaclasses({type(made), *map(type, bases)})
+                finally:
+                    local.busy = False
+            return made
+
+        return watched
+
+    def _heed_metaclasses(self, found: Iterable[type]) -> None:
+        """Record metaclasses that have methods of the tree or of the workloads."""
+        for metaclass in found:
+            codes = (code for each in metaclass.__mro__ for code in _methods_of(each))
+            if any(self._kind(code).state == OURS for code in codes):
+                for kind in (DOCSTRINGS, CLASS_LINES):
+                    self._note_reader(kind, f"a metaclass, {metaclass.__name__}")
+
     def _heed_getattr(self, name: str, kinds: Iterable[str], caller: CodeType) -> None:
         """Record an attribute that tells words, unless its reader does nothing with them."""
         is_own = self._kind(caller).state == OURS
@@ -654,7 +692,9 @@ class Tracer:
                 local.busy = True
                 try:
                     name = str(arguments[1])
-                    if found := [kind for kind, names in READ_BY_TREE.items() if name in names]:
+                    if found := [
+                        kind for kind, names in READ_BY_TREE.items() if name in names or name in ATTRIBUTE_GETTERS
+                    ]:
                         self._heed_getattr(name, found, sys._getframe(1).f_code)
                 finally:
                     local.busy = False
