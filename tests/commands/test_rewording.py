@@ -181,6 +181,9 @@ READERS = {
     "size of a file": reads("return os.path.getsize(subject.model.__file__)", head="import os, subject"),
     "jit keyed by source": reads("return hash(inspect.getsource(helper))", head="import inspect"),
     "cloudpickle": reads("return len(cloudpickle.dumps(helper))", head="cloudpickle = __import__('cloudpickle')"),
+    "memory by the number of its field": reads(
+        "return resource.getrusage(resource.RUSAGE_SELF)[2]", head="import resource"
+    ),
     # lines
     "first line": reads("return helper.__code__.co_firstlineno"),
     "line of a traceback": reads("""
@@ -930,6 +933,32 @@ def test_a_timed_workload_is_measured_if_only_a_later_run_imports_what_differs(d
 
     assert not proof.workloads
     assert proof.note.endswith("since subject/model.py was imported by a timed workload")
+
+
+@pytest.mark.parametrize(
+    ("module", "again", "is_proved"),
+    [
+        pytest.param("subject/model.py", {"startup": 2.0}, False, id="own-time"),
+        pytest.param("subject/model.py", {"startup": 1.0, "seconds": 2.0}, True, id="time-that-is-not-gated"),
+        pytest.param("subject/other.py", {"startup": 2.0}, True, id="import-of-what-is-equal"),
+    ],
+)
+def test_a_training_whose_metric_varies_is_measured_if_it_imports_what_differs(
+    decide, monkeypatch, module, again, is_proved
+):
+    values = ({"startup": 1.0, "seconds": 1.0}, again, again)
+    runs = iter([run_of([f"{module}::<module>"], values=each) for each in values])
+    monkeypatch.setattr(rewording, "trace_workloads", lambda *_, **__: next(runs))
+
+    proof = decide(
+        {"subject/model.py": MODEL},
+        {"subject/model.py": edited(MODEL, WORDS)},
+        workloads=workloads_of(test_speed=(TRAINED, "startup")),
+    )
+
+    assert proof.workloads == ({SPEED} if is_proved else set())
+    told = "test_speed: subject/model.py was imported, and what it gates differs between two runs of the baseline"
+    assert (told in proof.note) is not is_proved
 
 
 TIMED_IMPORT = """

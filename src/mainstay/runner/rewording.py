@@ -39,8 +39,8 @@ READERS: dict[str, frozenset[str]] = {
             "getprofile", "addaudithook", "setprofile_all_threads", "settrace_all_threads", "_setprofileallthreads",
             "_settraceallthreads", "get_objects", "get_referrers", "get_referents", "_current_frames", "marshal", "dis",
             "py_compile", "compileall", "runpy", "cloudpickle", "dill", "tracemalloc", "faulthandler", "ctypes",
-            "cffi", "pythonapi", "_thread", "start_new_thread", "start_joinable_thread", "_start_new_thread", "ru_maxrss",
-            "memory_info", "memory_full_info", "f_builtins",
+            "cffi", "pythonapi", "_thread", "start_new_thread", "start_joinable_thread", "_start_new_thread", "getrusage",
+            "memory_info", "memory_full_info", "f_builtins", "ru_maxrss",
         }
     ),
     DOCSTRINGS: frozenset(
