@@ -530,6 +530,7 @@ def test_a_docstring_that_no_module_of_the_package_names_could_be_read(decide, p
 IMPORTED_FOR_UNNAMED = """
 import enum
 import operator
+import os
 import pickle
 import types
 import warnings
@@ -562,9 +563,9 @@ class Static(staticmethod):
 
 UNNAMED = {
     "frame": ("str(getattr((each for each in ()), 'gi_' + str('frame')))", "code of subject/model.py was looked at"),
-    "warning": ("bool(NotImplemented)", "positions could be read by a warning in subject.model"),
+    "warning": ("open(os.devnull)", "positions could be read by a warning in subject.model"),
     "ignored_warning": (
-        "warnings.filterwarnings('ignore', '', DeprecationWarning)\nbool(NotImplemented)",
+        "warnings.filterwarnings('ignore', '', ResourceWarning)\nopen(os.devnull)",
         "positions could be read by a warning in subject.model",
     ),
     "metaclass": (
