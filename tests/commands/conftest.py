@@ -28,8 +28,12 @@ from tests.commands.two_trees import WORKLOAD, workloads_of
 
 @pytest.fixture
 def place(tmp_path):
-    """Two trees and a measuring folder, whose paths are of equal length."""
-    for name in ("base/site-packages", "cand/site-packages", "measure/benchmarks", "work/base", "work/cand"):
+    """Two trees, whose paths are of equal length, a measuring folder, and one of modules that both trees may import."""
+    for name in (
+        *("base/site-packages", "cand/site-packages", "work/base", "work/cand"),
+        "measure/benchmarks",
+        "dependency",
+    ):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "measure/pytest.ini").write_text("[pytest]\n")
     return tmp_path
@@ -63,7 +67,8 @@ def decide(place):
         specs, subjects = {}, {}
         for side, name in zip(Side, ("base", "cand"), strict=True):
             tree = place / name / "site-packages"
-            variables = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tree), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+            folders = f"{tree}{os.pathsep}{place / 'dependency'}"
+            variables = {"PATH": os.environ["PATH"], "PYTHONPATH": folders, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
             specs[side] = WorkerSpec(
                 side=side,
                 python=sys.executable,

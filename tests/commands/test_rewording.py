@@ -114,6 +114,7 @@ CODE_OR_FILES = {
     "attribute by a built name": changed("a_1 = 0.0", "a_1 = -0.0", model=MODEL + "\na_1 = 0.0\n"),
     "dunder": changed("return 1", "return True"),
     "signature": changed("def helper(value)", "def helper(value, *rest)"),
+    "signature in the docstring of a class": changed("What the class is.", "Thing(a, b)\n--\n\nWhat the class is."),
     "generator flag": changed("return result", "yield result"),
     "annotation of a dataclass": changed("size: int", "size: float", model=MODEL + "\nclass D:\n    size: int = 0\n"),
     "annotation that is evaluated": changed("x: int", "x: str", model=MODEL + "\ndef typed(x: int): ...\n"),
@@ -180,6 +181,9 @@ READERS = {
     "size of a file": reads("return os.path.getsize(subject.model.__file__)", head="import os, subject"),
     "jit keyed by source": reads("return hash(inspect.getsource(helper))", head="import inspect"),
     "cloudpickle": reads("return len(cloudpickle.dumps(helper))", head="cloudpickle = __import__('cloudpickle')"),
+    "memory by the number of its field": reads(
+        "return resource.getrusage(resource.RUSAGE_SELF)[2]", head="import resource"
+    ),
     # lines
     "first line": reads("return helper.__code__.co_firstlineno"),
     "line of a traceback": reads("""
@@ -195,11 +199,19 @@ READERS = {
     "line of a warning": reads("warnings.warn('x')", head="import warnings"),
     "record of logging": reads("logging.warning('x')", head="import logging\nlogging.basicConfig(format='%(lineno)d')"),
     "logger": reads("logging.getLogger('a').warning('x')", head="import logging"),
+    "frame of a generator": reads("return str((each for each in ()).gi_frame)"),
+    "frame of a coroutine": reads("return str(coroutine.cr_frame)"),
+    "frame of an asynchronous generator": reads("return str(generator.ag_frame)"),
+    "origin of a coroutine": reads("return coroutine.cr_origin"),
+    "registry of warnings": reads("return __warningregistry__"),
     # docstrings
     "argparse": reads("return ArgumentParser(description=helper.__doc__)", head="from argparse import ArgumentParser"),
     "getdoc": reads("return inspect.getdoc(helper)", head="import inspect"),
     "docstring added": reads("return helper.__doc__", ('    """What the function does."""\n', "")),
     "docstring": reads("return len(helper.__doc__)"),
+    "state of a method": reads("return len(str(staticmethod(helper).__getstate__()))"),
+    "state of a class": reads("return len(str(object.__getstate__(Thing)))", ("What the class is.", "It.")),
+    "parts of an object": reads("return len(str(types.DynamicClassAttribute(helper).__reduce_ex__(2)))", head="import types"),
     # names of locals
     "locals": reads("return helper(1)", NAME, workload=WORKLOAD, head="def other():\n    return locals()"),
     "locals of the caller": reads("return len(sys._getframe().f_locals)", NAME, head="import sys"),
@@ -278,7 +290,7 @@ READERS = {
         **{"subject-1.0.dist-info/METADATA": "Name: subject\n", "subject-1.0.dist-info/RECORD": "subject/model.py,,\n"},
     ),
     "record of the installation as a file": reads(
-        "return sum(len(open(path).read()) for path in glob.glob(os.environ['PYTHONPATH'] + '/*.dist-info/R*'))",
+        "return sum(len(open(path).read()) for path in glob.glob(os.environ['PYTHONPATH'].split(':')[0] + '/*.dist-info/R*'))",
         head="import glob, os",
         **{"subject-1.0.dist-info/RECORD": "subject/model.py,,\n"},
     ),
@@ -302,7 +314,7 @@ READERS = {
     "frame of the caller in a comprehension": reads("return inspect.stack()", head="import inspect"),
     "text of a line": reads("return linecache.getline('x', 1)", head="import linecache"),
     "template that is no module": reads(
-        "return open(os.environ['PYTHONPATH'] + '/subject/help.txt').read().format(helper)",
+        "return open(os.environ['PYTHONPATH'].split(':')[0] + '/subject/help.txt').read().format(helper)",
         head="import os",
         **{"subject/help.txt": "{0.__doc__}"},
     ),
@@ -460,7 +472,7 @@ BY_DEPENDENCIES = {
 USES_DEPENDENCIES = """
 import sys
 
-sys.path += [{dependency!r}, {shared!r}]
+sys.path.append({shared!r})
 
 import dependency
 import subject.model
@@ -494,21 +506,19 @@ def test_shared(benchmark):
 
 def test_a_docstring_that_no_module_of_the_package_names_could_be_read(decide, place, tmp_path, monkeypatch):
     monkeypatch.setattr(rewording, "MOST_NAMED", len(BY_DEPENDENCIES))
-    (tmp_path / "dependency").mkdir()
     (tmp_path / "dependency/dependency.py").write_text(DEPENDENCY)
     with zipfile.ZipFile(place / "measure/benchmarks/helpers.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("zipped.py", "def read(function):\n    return function.__doc__\n")
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared/cases.py").write_text("SIZE = 10\n")
     (place / "measure/data").symlink_to(tmp_path / "shared")
-    folders = {"dependency": str(tmp_path / "dependency"), "shared": str(place / "measure/data")}
     model = f"import functools\n\n{MODEL}{OPERATION}"
     files = {"subject/help.txt": "TOOL"}
 
     proof = decide(
         {"subject/model.py": model, **files},
         {"subject/model.py": edited(model, WORDS), **files},
-        workload=USES_DEPENDENCIES.format(**folders),
+        workload=USES_DEPENDENCIES.format(shared=str(place / "measure/data")),
         workloads=workloads_of(**{f"test_{name}": (INTERLEAVED, "call_time") for name in BY_DEPENDENCIES}),
     )
 
@@ -517,9 +527,133 @@ def test_a_docstring_that_no_module_of_the_package_names_could_be_read(decide, p
         assert f"benchmarks/test_w.py::test_{name}: {why}" in proof.note
 
 
+IMPORTED_FOR_UNNAMED = """
+import enum
+import operator
+import os
+import pickle
+import types
+import warnings
+
+LENGTHS = []
+
+
+class Registry(type(object)):
+    def __new__(kind, name, bases, space):
+        LENGTHS.append(len(str(space)))
+        return super().__new__(kind, name, bases, space)
+
+
+class Maker:
+    def __init__(self, *arguments):
+        LENGTHS.append(len(str(arguments)))
+
+
+class Replaced:
+    def __mro_entries__(self, bases):
+        return (BASE,)
+
+
+BASE = Registry("Base", (), {})
+
+class Static(staticmethod):
+    def __getnewargs__(self):
+        return (print,)
+"""
+
+UNNAMED = {
+    "frame": ("str(getattr((each for each in ()), 'gi_' + str('frame')))", "code of subject/model.py was looked at"),
+    "warning": ("open(os.devnull)", "positions could be read by a warning in subject.model"),
+    "ignored_warning": (
+        "warnings.filterwarnings('ignore', '', ResourceWarning)\nopen(os.devnull)",
+        "positions could be read by a warning in subject.model",
+    ),
+    "metaclass": (
+        'class Made(BASE):\n    "Words."',
+        "docstrings could be read by a metaclass, Registry",
+    ),
+    "instance_as_a_base": (
+        'class Made(Maker()):\n    "Words."',
+        "docstrings could be read by a metaclass, Maker",
+    ),
+    "bases_that_are_replaced": (
+        'class Made(Replaced()):\n    "Words."',
+        "docstrings could be read by a metaclass, Registry",
+    ),
+    "getter": (
+        "getattr(operator, 'attr' + str('getter'))('__' + str('doc') + '__')(helper)",
+        "docstrings could be read by getattr of attrgetter",
+    ),
+    "first_pickle": (
+        "pickle.dumps(types.DynamicClassAttribute(helper))",
+        "docstrings could be read by the state of an object of DynamicClassAttribute",
+    ),
+    "another_pickle": (
+        "pickle.dumps(types.DynamicClassAttribute(helper))",
+        "docstrings could be read by the state of an object of DynamicClassAttribute",
+    ),
+    "pickle_by_compiled_code": (
+        "list(map(pickle.dumps, [enum.property(helper)]))",
+        "docstrings could be read by the state of an object of property",
+    ),
+    "old_pickle": (
+        "pickle.dumps(types.DynamicClassAttribute(helper), 0)",
+        "docstrings could be read by the state of an object of DynamicClassAttribute",
+    ),
+    "pickle_of_a_method": (
+        "pickle.dumps(Static(helper))",
+        "docstrings could be read by the state of an object of Static",
+    ),
+}
+"""Bodies of functions that read words under no name, and what is told of each."""
+
+IMPORTS_WHAT_IT_WROTE = """
+import sys
+
+import subject.model
+
+
+def test_written(benchmark, tmp_path):
+    name = "__" + str("doc") + "__"
+    (tmp_path / "generated.py").write_text(f"import subject.model\\nLENGTH = len(subject.model.helper.{name})\\n")
+    sys.path.append(str(tmp_path))
+    import generated
+
+    benchmark(sum, range(generated.LENGTH))
+"""
+
+
+def test_words_that_are_read_under_no_name_are_noticed_by_the_trace(decide, monkeypatch):
+    monkeypatch.setattr(rewording, "MOST_NAMED", len(UNNAMED) + 1)
+    functions = (
+        f"\n\ndef {name}():\n{textwrap.indent(textwrap.dedent(body), '    ')}\n" for name, (body, _) in UNNAMED.items()
+    )
+    model = "\n".join((IMPORTED_FOR_UNNAMED, MODEL, *functions))
+    workload = "\n".join(
+        (IMPORTS_WHAT_IT_WROTE, *(f"def test_{n}(benchmark): benchmark(subject.model.{n})" for n in UNNAMED))
+    )
+    told = {name: why for name, (_, why) in UNNAMED.items()}
+    told["written"] = "docstrings could be read by generated.py::<module>"
+
+    proof = decide(
+        {"subject/model.py": model},
+        {"subject/model.py": edited(model, WORDS)},
+        workload=workload,
+        workloads=workloads_of(**{f"test_{name}": (INTERLEAVED, "call_time") for name in told}),
+    )
+
+    assert not proof.workloads
+    for name, why in told.items():
+        assert f"benchmarks/test_w.py::test_{name}: {why}" in proof.note
+
+
 READS_NOTHING = """
 import contextlib
+import copy
+import dataclasses
 import functools
+import inspect
+import pickle
 
 import subject.model
 from benchmarks import cases
@@ -538,7 +672,26 @@ def own():
 
 @contextlib.contextmanager
 def manager():
+    \"\"\"Nor this.\"\"\"
     yield Held(own)
+
+
+@dataclasses.dataclass
+class Point:
+    \"\"\"Nor this.\"\"\"
+
+    x: int
+
+    @functools.cached_property
+    def twice(self):
+        \"\"\"Nor this.\"\"\"
+        return 2 * self.x
+
+    def __getstate__(self):
+        return self.x
+
+    def __setstate__(self, x):
+        self.x = x
 
 
 @functools.wraps(subject.model.helper)
@@ -548,6 +701,7 @@ def wrapped(value):
 
 def run():
     with manager():
+        copy.deepcopy(Point(1)), pickle.dumps([Point(2).twice, inspect.signature(Point)])
         told = "{0.__name__}, {1[a]:{2}}".format(subject.model.helper, {"a": 1}, 8)
         return told, wrapped(1), functools.cache(wrapped)(cases.SIZE)
 
@@ -725,14 +879,11 @@ def test_what_happens_once_in_a_process_keeps_only_those_from_being_proved_that_
 
 @pytest.mark.parametrize("is_read", [pytest.param(False, marks=pytest.mark.slow), True], ids=["set", "set-and-read"])
 def test_a_dependency_may_set_docstrings_but_not_read_them(decide, tmp_path, is_read):
-    (tmp_path / "dependency").mkdir()
     made = "made.__doc__ = made.__doc__ + name" if is_read else "made.__doc__ = 'Made for ' + name"
     (tmp_path / "dependency" / "maker.py").write_text(
         f"def make(name):\n    def made():\n        'Words.'\n    {made}\n    return made\n"
     )
-    workload = (
-        f"import sys\nsys.path.append({str(tmp_path / 'dependency')!r})\nimport maker\nmaker.make('it')\n{WORKLOAD}"
-    )
+    workload = f"import maker\nmaker.make('it')\n{WORKLOAD}"
 
     proof = decide({"subject/model.py": MODEL}, {"subject/model.py": edited(MODEL, WORDS)}, workload=workload)
 
@@ -783,6 +934,32 @@ def test_a_timed_workload_is_measured_if_only_a_later_run_imports_what_differs(d
 
     assert not proof.workloads
     assert proof.note.endswith("since subject/model.py was imported by a timed workload")
+
+
+@pytest.mark.parametrize(
+    ("module", "again", "is_proved"),
+    [
+        pytest.param("subject/model.py", {"startup": 2.0}, False, id="own-time"),
+        pytest.param("subject/model.py", {"startup": 1.0, "seconds": 2.0}, True, id="time-that-is-not-gated"),
+        pytest.param("subject/other.py", {"startup": 2.0}, True, id="import-of-what-is-equal"),
+    ],
+)
+def test_a_training_whose_metric_varies_is_measured_if_it_imports_what_differs(
+    decide, monkeypatch, module, again, is_proved
+):
+    values = ({"startup": 1.0, "seconds": 1.0}, again, again)
+    runs = iter([run_of([f"{module}::<module>"], values=each) for each in values])
+    monkeypatch.setattr(rewording, "trace_workloads", lambda *_, **__: next(runs))
+
+    proof = decide(
+        {"subject/model.py": MODEL},
+        {"subject/model.py": edited(MODEL, WORDS)},
+        workloads=workloads_of(test_speed=(TRAINED, "startup")),
+    )
+
+    assert proof.workloads == ({SPEED} if is_proved else set())
+    told = "test_speed: subject/model.py was imported, and what it gates differs between two runs of the baseline"
+    assert (told in proof.note) is not is_proved
 
 
 TIMED_IMPORT = """

@@ -137,6 +137,26 @@ def test_a_reader_is_found_beside_an_integer_of_many_digits():
     assert find_readers(f"X = {HEXADECIMAL}\nY = f.__doc__\n".encode(), EVERYTHING) == "__doc__"
 
 
+SIGNATURES = {
+    "added": ("A model.", "Model(a, b)\n--\n\nA model.", True),
+    "changed": ("Model(a)\n--\n\nA model.", "Model(b)\n--\n\nA model.", True),
+    "indented": ("A model.", "Model(a)\n    --\n\n    A model.", True),
+    "words after it": ("Model(a)\n--\n\nA model.", "Model(a)\n--\n\nAnother.", False),
+    "line without a signature": ("A model.", "A model.\n\n--\n\nOf a kind.", False),
+    "of no class": ("Scale.", "scaled(a)\n--\n\nScale.", False),
+}
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_the_signature_in_the_docstring_of_a_class_counts_as_code(name):
+    old, new, is_code = SIGNATURES[name]
+    baseline = MODULE if old in MODULE else MODULE.replace("A model.", old)
+
+    changed = changed_in(baseline, baseline.replace(old, new))
+
+    assert changed == ({"<module>"} if is_code else frozenset())
+
+
 CLASS_MOVES = {"positions", "class lines"} if sys.version_info >= (3, 13) else {"positions"}
 
 DIFFERING = {
@@ -173,6 +193,13 @@ UNBOUND = {
     "name of an error": ("try:\n    a()\nexcept E as result:\n    print(result)", False),
     "after the error has no name": ("try:\n    a()\nexcept E as result:\n    pass\nreturn result", True),
     "deleted": ("result = 1\ndel result\nreturn result", True),
+    "deleted where it is set": ("result = 1\ndel result\nreturn a", False),
+    "deleted after one branch has set it": (
+        "try:\n    if a:\n        result = 1\n    del result\nexcept E:\n    pass",
+        True,
+    ),
+    "deleted after a loop": ("for b in a:\n    result = b\ndel result", True),
+    "deleted after an error": ("try:\n    a()\n    result = 1\nexcept E:\n    del result", True),
     "another name that has no value": ("result = 1\nif a:\n    b = result\nreturn b", False),
 }
 
@@ -248,6 +275,14 @@ READS = {
     "import importlib.resources": "resources",
     "x = attrgetter(name)": "attrgetter with a name that is built",
     "x = map(attrgetter, names)": "attrgetter with a name that is built",
+    "x = attrgetter(name, 'shape')": "attrgetter with a name that is built",
+    "x = methodcaller(name, 1)": "methodcaller with a name that is built",
+    "from operator import attrgetter as get": "attrgetter with a name that is built",
+    "x = getattr(operator, 'attrgetter')": "attrgetter with a name that is built",
+    "class A: __match_args__ = (name,)": "__match_args__ with a name that is built",
+    "class A: __match_args__ += names": "__match_args__ with a name that is built",
+    "A.__match_args__ = names": "__match_args__ with a name that is built",
+    "setattr(A, '__match_args__', names)": "__match_args__ with a name that is built",
     "class A(metaclass=M): pass": "a metaclass, which is given the bodies of classes",
     "class A(type): pass": "a metaclass, which is given the bodies of classes",
     "class A(**options): pass": "a metaclass, which is given the bodies of classes",
@@ -274,6 +309,10 @@ def test_what_could_read_words_is_found(source):
         "mode = 'eval'",
         "x = getattr(a, name)",
         "x = attrgetter('shape')",
+        "from operator import attrgetter, itemgetter as get",
+        "x = methodcaller('reshape', size)",
+        "class A: __match_args__ = ('x', 'y')",
+        "x = len(A.__match_args__)",
         "x = 'see the traceback'",
         "def tokenize(text): return text.split()",  # tokenize.open opens a file, which a traced run sees
         "from subject.text import tokenize",

@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from mainstay.commands.harness import Harness
 from mainstay.commands.session import Session
@@ -56,6 +57,9 @@ OF_EVERY_ENVIRONMENT = ("pyvenv.cfg", "bin/python", MADE_BY_UV)
 
 MOST_NAMED = 3
 """Workloads that a note names."""
+
+BODY = "::<module>"
+"""End of the name of what the import of a module executes."""
 
 REPEAT_SECONDS = 4.0
 """Longest time for which one workload is run repeatedly."""
@@ -258,7 +262,22 @@ class _Tracing:
             self.obstacles[""] = reason
         self.calls = again.calls
         few = {name for name in again.calls if self._find_obstacle(name, again)}
-        return frozenset() if "" in self.obstacles else frozenset(each.id for each in workloads) - few
+        varying = {each.id for each in workloads if self._varies_with_import(each, first, again, candidate)}
+        return frozenset() if "" in self.obstacles else frozenset(each.id for each in workloads) - few - varying
+
+    def _varies_with_import(self, workload: Workload, first: TracedRun, again: TracedRun, candidate: TracedRun) -> bool:
+        """Whether a workload must be measured, since what it gates varies as a time does that an import is part of; noted."""
+        executed = {place for run in (first, again, candidate) for place in run.workloads[workload.id]["executed"]}
+        files = [file for file in self.files if f"{file}{BODY}" in executed]
+        if (
+            workload.id in self.timed
+            or not files
+            or _agree(workload, first.results[workload.id], again.results[workload.id])
+        ):
+            return False
+        reason = f"{files[0]} was imported, and what it gates differs between two runs of the baseline"
+        self.obstacles.setdefault(workload.id, reason)
+        return True
 
     def _trace(
         self, side: Side, workloads: Sequence[Workload], deadline: float, *, is_repeated: bool = False
@@ -346,7 +365,16 @@ def _iter_obstacles(seen: Traced, words: WordComparison, files: Sequence[str]) -
 
 def _iter_imported(seen: Traced, files: Sequence[str]) -> Iterator[str]:
     """Imports of modules that differ: the longer the text, or the code that is not executed, the longer they take."""
-    yield from (f"{file} was imported by a timed workload" for file in files if f"{file}::<module>" in seen["executed"])
+    yield from (f"{file} was imported by a timed workload" for file in files if f"{file}{BODY}" in seen["executed"])
+
+
+def _agree(workload: Workload, first: Mapping[str, Any], again: Mapping[str, Any]) -> bool:
+    """Whether two results have the same values of all gated metrics, or else nothing that differs."""
+    values, others = first.get("values", {}), again.get("values", {})
+    gated = {metric.name for metric in workload.metrics}
+    if gated <= {*values} & {*others}:
+        return all(values[name] == others[name] for name in gated)
+    return first == again
 
 
 def compare_runs(first: TracedRun, again: TracedRun, candidate: TracedRun) -> str:

@@ -39,14 +39,14 @@ READERS: dict[str, frozenset[str]] = {
             "getprofile", "addaudithook", "setprofile_all_threads", "settrace_all_threads", "_setprofileallthreads",
             "_settraceallthreads", "get_objects", "get_referrers", "get_referents", "_current_frames", "marshal", "dis",
             "py_compile", "compileall", "runpy", "cloudpickle", "dill", "tracemalloc", "faulthandler", "ctypes",
-            "cffi", "pythonapi", "_thread", "start_new_thread", "start_joinable_thread", "_start_new_thread", "ru_maxrss",
-            "memory_info", "memory_full_info", "f_builtins",
+            "cffi", "pythonapi", "_thread", "start_new_thread", "start_joinable_thread", "_start_new_thread", "getrusage",
+            "memory_info", "memory_full_info", "f_builtins", "ru_maxrss",
         }
     ),
     DOCSTRINGS: frozenset(
         {
             "__doc__", "getdoc", "pydoc", "doctest", "__dict__", "__globals__", "f_globals", "getmembers",
-            "getmembers_static", "__prepare__",
+            "getmembers_static", "__prepare__", "__getstate__", "__reduce__", "__reduce_ex__",
         }
     ),
     POSITIONS: frozenset(
@@ -57,7 +57,8 @@ READERS: dict[str, frozenset[str]] = {
             "extract_stack", "format_stack", "print_stack", "walk_tb", "walk_stack", "StackSummary", "FrameSummary",
             "TracebackException", "stack_info", "findCaller", "showwarning", "formatwarning", "warn_explicit",
             "catch_warnings", "excepthook", "print_last", "cgitb", "_getframe", "currentframe", "getframeinfo",
-            "getouterframes", "getinnerframes", "tb_frame", "tb_next",
+            "getouterframes", "getinnerframes", "tb_frame", "tb_next", "gi_frame", "cr_frame", "ag_frame", "cr_origin",
+            "set_coroutine_origin_tracking_depth", "__warningregistry__",
         }
     ),
     CLASS_LINES: frozenset({"__dict__", "getmembers", "getmembers_static", "__prepare__"}),
@@ -72,10 +73,13 @@ READERS: dict[str, frozenset[str]] = {
 ATTRIBUTES: dict[str, frozenset[str]] = {
     DOCSTRINGS: frozenset({"__doc__"}),
     POSITIONS: frozenset(
-        {"f_lineno", "tb_lineno", "co_firstlineno", "__firstlineno__", "co_lines", "co_positions", "co_linetable"}
+        {
+            "f_lineno", "tb_lineno", "co_firstlineno", "__firstlineno__", "co_lines", "co_positions", "co_linetable",
+            "gi_frame", "cr_frame", "ag_frame", "cr_origin", "__warningregistry__",
+        }
     ),
     LOCALS: frozenset({"f_locals"}),
-}
+}  # fmt: skip
 """Attributes that hold what differs. A template names them, too, so files that are no modules are searched for these."""
 
 BUILTIN_READERS: dict[str, frozenset[str]] = {
@@ -86,8 +90,19 @@ BUILTIN_READERS: dict[str, frozenset[str]] = {
 }
 """The same for built-in functions: as globals only, since objects have methods of these names."""
 
-ATTRIBUTE_GETTERS = frozenset({"attrgetter", "methodcaller", "__getattribute__", "getattr_static"})
-"""Functions that read an attribute by a name that may be built, and that a traced run cannot watch as it does ``getattr``."""
+ATTRIBUTE_GETTERS = {
+    "attrgetter": slice(None),
+    "methodcaller": slice(1),
+    "__getattribute__": slice(-1, None),
+    "getattr_static": slice(1, 2),
+}
+"""Functions that read an attribute by a name that may be built, and that a traced run cannot watch as it does ``getattr``.
+
+With each, which of its arguments are names.
+"""
+
+MATCHED = "__match_args__"
+"""Attribute of a class that holds the names of those which a pattern reads of its objects."""
 
 PLACES = frozenset({"__file__", "__path__", "__spec__", "__loader__", "pkgutil", "resources", "importlib_resources"})
 """Names of :data:`READERS` that lead a module to its own folder only; files beside the compared trees may use them."""
@@ -107,8 +122,8 @@ CO_OPTIMIZED, CO_VARARGS, CO_VARKEYWORDS = 0x01, 0x04, 0x08
 CO_BEGINS_LATER = 0x20 | 0x80 | 0x200
 """Flags of generators, coroutines and asynchronous generators: a call makes them, and does not execute them yet."""
 
-STORED_BY_CLASSES = frozenset({"__doc__", "__firstlineno__"})
-"""Names that the body of a class stores of itself; storing them reads nothing, wherever that is done."""
+STORED_BY_CLASSES = frozenset({"__doc__", "__firstlineno__", "__getstate__", "__reduce__", "__reduce_ex__"})
+"""Names that the body of a class stores, of itself or as methods; storing them reads nothing, wherever that is done."""
 
 GLOBAL_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 ATTRIBUTE_LOADS = frozenset({"LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM"})
@@ -122,6 +137,9 @@ LEADS_ELSEWHERE = frozenset(
 
 WORD = re.compile(r"\w+")
 DOTTED_NAME = re.compile(r"[\w.]+")
+
+SIGNATURE = re.compile(r".*?\)\s*\n\s*--\s*\n\s*\n", re.DOTALL)
+"""Beginning of a docstring that Python takes for the signature of a class without ``__init__`` (``__text_signature__``)."""
 
 ORDINARY_WORDS = frozenset({"traceback", "resources", "marshal", "dis", "dill"})
 """Names that also are words of a message; they count where a string is such a name."""
@@ -317,7 +335,7 @@ def _unbound(code: CodeType, other: CodeType) -> Iterator[str]:
                 yield each.argval
     else:  # the compiler tells by the instruction which locals may have none, except where it deletes them
         for before, each in pairwise(instructions):
-            is_set = (before.opname, before.argval) == ("STORE_FAST", each.argval)
+            is_set = (before.opname, before.argval) == ("STORE_FAST", each.argval) and not each.is_jump_target
             if each.opname == "LOAD_FAST_CHECK" or (each.opname == "DELETE_FAST" and not is_set):
                 yield from {each.argval} & renamed
 
@@ -369,6 +387,7 @@ def _load_of_class_line(code: CodeType) -> dis.Instruction | None:
 def _normalised(source: bytes, optimize: int, *, adds: bool) -> tuple[CodeType, Words]:
     """Compile a module with empty docstrings, at their places, and tell its words.
 
+    Of the docstring of a class, the signature with which it may begin is kept: ``inspect.signature`` reads it as code.
     Positions are kept: the compiler emits instructions that only mark a line, such as those of ``pass``, which take time.
 
     Args:
@@ -391,7 +410,9 @@ def _normalised(source: bytes, optimize: int, *, adds: bool) -> tuple[CodeType, 
         place: Any = node.body[0] if node.body else ast.Pass(lineno=1, col_offset=0)
         if adds and text is not None and len(node.body) > 1:
             place = node.body[1]
-        empty = ast.Constant("", lineno=place.lineno, col_offset=place.col_offset)
+        signature = SIGNATURE.match(text) if text and isinstance(node, ast.ClassDef) else None
+        kept = signature[0] if signature else ""
+        empty = ast.Constant(kept, lineno=place.lineno, col_offset=place.col_offset)
         empty.end_lineno, empty.end_col_offset = place.lineno, place.col_offset
         node.body[: text is not None] = [ast.copy_location(ast.Expr(empty), empty)]
     code = compile(tree, "<normalised>", "exec", dont_inherit=True, optimize=optimize)
@@ -572,21 +593,33 @@ def find_words(constant: Any, names: frozenset[str]) -> Iterator[str]:
 
 
 def _built_name(tree: ast.AST) -> str:
-    """A function that is given the name of an attribute which is no constant, or is passed on; empty if there is none."""
-    called: set[int] = set()
+    """What is given the name of an attribute which is no constant, or is passed on; empty if there is none."""
+    harmless: set[int] = set()
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Call):
-            continue
-        name = _name_of(node.func)
-        if name in ATTRIBUTE_GETTERS:
-            called.add(id(node.func))
-            wanted = node.args[1:2] if name == "getattr_static" else node.args[-1:]
-            if not wanted or not isinstance(wanted[0], ast.Constant):
+        if isinstance(node, ast.Call) and (name := _name_of(node.func)) in ATTRIBUTE_GETTERS:
+            harmless.add(id(node.func))
+            wanted = node.args[ATTRIBUTE_GETTERS[name]]
+            if not wanted or not all(map(_is_constant, wanted)):
                 return name
+        if isinstance(node, ast.Assign) and _is_constant(node.value):
+            harmless |= {id(target) for target in node.targets}
     for node in ast.walk(tree):
-        if id(node) not in called and _name_of(node) in ATTRIBUTE_GETTERS:
-            return _name_of(node)
+        if id(node) in harmless:
+            continue
+        if isinstance(node, ast.alias):
+            name = node.name if node.asname else ""
+        elif isinstance(node, ast.Constant):
+            name = str(node.value) if node.value in {*ATTRIBUTE_GETTERS, MATCHED} else ""
+        else:
+            name = _name_of(node)
+        if name in ATTRIBUTE_GETTERS or (name == MATCHED and not isinstance(getattr(node, "ctx", None), ast.Load)):
+            return name
     return ""
+
+
+def _is_constant(node: ast.expr) -> bool:
+    """Whether an expression is a constant, or a tuple of constants."""
+    return isinstance(node, ast.Constant) or (isinstance(node, ast.Tuple) and all(map(_is_constant, node.elts)))
 
 
 def _name_of(node: ast.AST) -> str:

@@ -13,6 +13,7 @@ compiled code too, and of every call, so that sources of chance are noticed (Pyt
 from __future__ import annotations
 
 import builtins
+import copyreg
 import dis
 import functools
 import genericpath
@@ -34,6 +35,7 @@ from . import lazy
 from .chance import find_chance, find_executed_source, find_named_chance, is_lasting
 from .protocol import Traced
 from .rewording import (
+    ATTRIBUTE_GETTERS,
     ATTRIBUTES,
     CLASS_LINES,
     DOCSTRINGS,
@@ -97,6 +99,12 @@ IN_A_TEMPLATE = re.compile(r"\.(\w+)")
 HOLDS_DOCSTRING = frozenset({FunctionType, type(functools.lru_cache(len))})
 """Types of functions: a docstring that is copied to one is read from it by name only. An object is pickled with all it holds."""
 
+GIVEN_DOCSTRINGS = frozenset({property, staticmethod, classmethod})
+"""Built-in types whose objects are given the docstring of a function and keep it, with their other attributes, in subclasses."""
+
+SLOT_NAMES, OLD_STATE = (vars(copyreg)[name].__code__ for name in ("_slotnames", "_reduce_ex"))
+"""Code that is executed where the state of an object is taken: once for each type, and for the first two protocols of pickles."""
+
 NOT_HEEDED = frozenset({"c_return", "c_exception"})
 """Events of the profile function that tell nothing."""
 
@@ -119,8 +127,10 @@ RUNNER = os.path.dirname(os.path.realpath(__file__)) + os.sep
 MONITOR = 4
 """Number under which ``sys.monitoring`` knows this tool; debuggers, coverage and profilers have others."""
 
-AUDITED = frozenset({"__code__", "f_code", "gi_code", "cr_code", "ag_code", "tb_frame"})
-
+AUDITED = frozenset(
+    {"__code__", "f_code", "gi_code", "cr_code", "ag_code", "tb_frame", "gi_frame", "cr_frame", "ag_frame"}
+)
+"""Attributes that lead to code or to a frame, whose text tells a line."""
 
 NAMES_ONLY = ("exists", "isfile", "isdir", "islink", "lexists", "realpath", "_joinrealpath")
 """Functions on paths that ask for the status of a file, and tell of it only what follows from the names of all files."""
@@ -147,6 +157,24 @@ def _reads(code: CodeType, names: frozenset[str]) -> bool:
         (each.opcode in dis.hasname and each.argval in names and not each.opname.startswith("STORE_"))
         or (each.opcode in dis.hasconst and each.offset not in docstrings and any(find_words(each.argval, names)))
         for each in instructions
+    )
+
+
+def _methods_of(cls: type) -> Iterator[CodeType]:
+    """Code of the methods that a class itself defines."""
+    for value in vars(cls).values():
+        function = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
+        if isinstance(function, FunctionType):
+            yield function.__code__
+
+
+def _is_given_docstrings(cls: type) -> bool:
+    """Whether objects of a type of the standard library are given the docstring of a function, as an attribute of their own."""
+    if cls.__module__ not in COPIES_DOCSTRINGS:
+        return cls in GIVEN_DOCSTRINGS
+    codes = (each.__code__ for each in vars(cls).values() if isinstance(each, FunctionType))
+    return any(
+        (each.opname, each.argval) == ("STORE_ATTR", "__doc__") for code in codes for each in instructions_of(code)
     )
 
 
@@ -192,6 +220,8 @@ class Tracer:
         self._beside = os.path.realpath(beside) + os.sep
         self._as_given = os.path.abspath(beside) + os.sep
         self._linked = tuple(_targets_of_links(beside))
+        folders = (*sys.path, sys.base_prefix, sys.prefix, RUNNER)
+        self._installed = tuple({os.path.realpath(folder) + os.sep for folder in folders if folder})
         self._importers = {id(code) for code in _codes_of(bootstrap, bootstrap_external)}
         self._root = vars(bootstrap)["_find_and_load"].__code__
         self._thread = vars(threading.Thread)["_bootstrap_inner"].__code__
@@ -211,6 +241,8 @@ class Tracer:
         self._touched: set[str] = set()
         self._introspected: set[str] = set()
         self._readers: dict[str, set[str]] = {}
+        self._of_copies: set[type] = set()
+        self._globals: dict[int, dict[str, Any]] = {}
         self._executed: set[str] = set()
         self._chance: set[str] = set()
         self._plain: dict[int, Any] = {}
@@ -241,6 +273,7 @@ class Tracer:
 
         _posixsubprocess.fork_exec = watched_fork_exec
         builtins.getattr = self._watch_getattr(builtins.getattr)
+        vars(builtins)["__build_class__"] = self._watch_classes(vars(builtins)["__build_class__"])
         self._children = self._usage_of_children()
         if self._follows_calls:
             self._monitor()
@@ -258,6 +291,7 @@ class Tracer:
             self._unknown.add("a child process ended")
         if sys.getprofile() != self._profile or threading.getprofile() != self._profile:
             self._unknown.add("the trace was switched off")
+        self._look_for_warnings()
         if self._follows_calls:
             self._restart_monitor()
         taken: Traced = {
@@ -271,6 +305,9 @@ class Tracer:
         for each in (self._unknown, self._touched, self._introspected, self._executed, self._chance, self._seen):
             each.clear()
         self._readers.clear()
+        for cls in self._of_copies:
+            if "__slotnames__" in vars(cls):
+                delattr(cls, "__slotnames__")  # else the next object of this type is pickled without asking for them
         self._children, self._has_others = usage, False
         self._states.busy = False
         return taken
@@ -340,14 +377,15 @@ class Tracer:
         if state is not None and local.state != state:
             local.stack.append((frame, local.state))
             local.state = state
-        if code is functools.update_wrapper.__code__ and local.state == OURS:
-            self._copy_docstring(**frame.f_locals)
+        if local.state == OURS:
+            self._follow_docstrings(frame)
         if id(code) in self._seen:
             return
         if self._follows_calls and local.state == OURS:
             self._look_for_chance(frame, is_own=state == OURS)
         if kind.place:
             self._executed.add(kind.place)
+            self._globals[id(frame.f_globals)] = frame.f_globals
         if kind.is_shared:
             self._unknown.add(f"code of a shared input was executed, {os.path.basename(code.co_filename)}")
         if local.state == OURS and not kind.is_searched:
@@ -371,6 +409,8 @@ class Tracer:
             return Kind(OURS, is_searched=is_searched)
         if is_file and self._is_linked(code.co_filename):
             return Kind(OURS, is_shared=True)
+        if is_file and not file.startswith(self._installed):
+            return Kind(OURS)  # as of a module that a workload wrote
         if code is lazy.refuse_lazy_function.__code__ or code is lazy.refuse_lazy_result.__code__:
             return Kind(OTHERS)
         if code.co_name == "<module>" or any(
@@ -386,6 +426,16 @@ class Tracer:
             real == target or real.startswith(f"{target}{os.sep}") for target in self._linked
         )
 
+    def _follow_docstrings(self, frame: FrameType) -> None:
+        """Record a function by which a docstring is copied to an object, or by which the state of such an object is taken."""
+        code = frame.f_code
+        if code is functools.update_wrapper.__code__:
+            self._copy_docstring(**frame.f_locals)
+        elif code is SLOT_NAMES:
+            self._take_state(frame.f_locals["cls"])
+        elif code is OLD_STATE:
+            self._take_state(type(frame.f_locals["self"]))
+
     def _copy_docstring(self, wrapper: Any, wrapped: Any, **named: Any) -> None:
         """Record that a docstring is copied to an object that is no function, unless it is that of a function of others."""
         is_other = type(wrapped) is BuiltinFunctionType
@@ -394,8 +444,23 @@ class Tracer:
         if type(wrapper) not in HOLDS_DOCSTRING and not is_other:
             self._note_reader(DOCSTRINGS, f"update_wrapper of an object of {type(wrapper).__name__}")
 
+    def _take_state(self, cls: type) -> None:
+        """Record that the state of an object is taken, as for a pickle, which holds a docstring that was copied to it."""
+        if any(map(_is_given_docstrings, cls.__mro__)):
+            self._of_copies.add(cls)
+            self._note_reader(DOCSTRINGS, f"the state of an object of {cls.__name__}")
+
     def _note_reader(self, kind: str, what: str) -> None:
         self._readers.setdefault(kind, set()).add(what)
+
+    def _look_for_warnings(self) -> None:
+        """Record warnings of lines of the tree, those of compiled code included, whatever the filters made of them.
+
+        The interpreter notes each in the globals of the code that it is attributed to, before it asks the filters.
+        """
+        for names in self._globals.values():
+            if names.pop("__warningregistry__", None) is not None:
+                self._note_reader(POSITIONS, f"a warning in {names.get('__name__')}")
 
     def _look_at(self, code: CodeType, names: Mapping[str, frozenset[str]]) -> None:
         """Record what code that was not searched, executed on behalf of the tree, names."""
@@ -584,6 +649,30 @@ class Tracer:
 
         return watched
 
+    def _watch_classes(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """``__build_class__``, watched: a metaclass can come from any base, and is given all that the class holds."""
+
+        def watched(body: Any, name: str, /, *bases: Any, **named: Any) -> Any:
+            made = function(body, name, *bases, **named)
+            local = self._local()
+            if not local.busy and local.state == OURS:
+                local.busy = True
+                try:
+                    self._heed_metaclasses({type(made), *map(type, bases)})
+                finally:
+                    local.busy = False
+            return made
+
+        return watched
+
+    def _heed_metaclasses(self, found: Iterable[type]) -> None:
+        """Record metaclasses that have methods of the tree or of the workloads."""
+        for metaclass in found:
+            codes = (code for each in metaclass.__mro__ for code in _methods_of(each))
+            if any(self._kind(code).state == OURS for code in codes):
+                for kind in (DOCSTRINGS, CLASS_LINES):
+                    self._note_reader(kind, f"a metaclass, {metaclass.__name__}")
+
     def _heed_getattr(self, name: str, kinds: Iterable[str], caller: CodeType) -> None:
         """Record an attribute that tells words, unless its reader does nothing with them."""
         is_own = self._kind(caller).state == OURS
@@ -603,7 +692,9 @@ class Tracer:
                 local.busy = True
                 try:
                     name = str(arguments[1])
-                    if found := [kind for kind, names in READ_BY_TREE.items() if name in names]:
+                    if found := [
+                        kind for kind, names in READ_BY_TREE.items() if name in names or name in ATTRIBUTE_GETTERS
+                    ]:
                         self._heed_getattr(name, found, sys._getframe(1).f_code)
                 finally:
                     local.busy = False
