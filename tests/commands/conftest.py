@@ -18,7 +18,8 @@ from mainstay.project.configuration import Configuration
 from mainstay.records.executions import INTERLEAVED
 from mainstay.records.runs import Environment
 from mainstay.records.trials import Side
-from mainstay.revisions.environments import Resolution, SubjectEnvironment
+from mainstay.revisions.environments import SubjectEnvironment
+from mainstay.revisions.resolution import Resolution
 from mainstay.revisions.workspace import Prepared, Seals
 from mainstay.workers.collecting import Collection
 from mainstay.workers.fork_server import fork_servers

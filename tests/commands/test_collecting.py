@@ -22,7 +22,7 @@ from mainstay.records.findings import Waiver
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
 from mainstay.records.selections import EVERYTHING
 from mainstay.records.trials import Side
-from mainstay.revisions.environments import Resolution
+from mainstay.revisions.resolution import Resolution
 from mainstay.revisions.workspace import Prepared
 from mainstay.workers.collecting import Collection, Problem
 

@@ -13,9 +13,11 @@ from mainstay.commands.doctor import Report, State, examine, mnist_folder, rende
 from mainstay.commands.gate import GateOptions, choose_start
 from mainstay.records.errors import UsageError
 from mainstay.records.trials import Side
-from mainstay.revisions import environments
-from mainstay.revisions.environments import Resolution
+from mainstay.revisions import uv_commands
+from mainstay.revisions.environments import site_packages_of
 from mainstay.revisions.git import Repository
+from mainstay.revisions.resolution import Resolution
+from mainstay.revisions.uv_commands import run_uv
 from mainstay.runner import confinement
 from mainstay.runner.markers import FIXTURE_KINDS
 from mainstay.store.integrity import take_manifest, write_manifest
@@ -47,7 +49,7 @@ def write(folder, path, text):
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """A cache of environments of the test's own."""
-    monkeypatch.setattr(environments, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(uv_commands, "cache_folder", lambda: tmp_path / "cache")
     return tmp_path / "cache"
 
 
@@ -323,8 +325,8 @@ def gated_with(project, *pins):
 def make_layer(cache, resolution, torch):
     """A cached layer with a module torch."""
     place = cache / "environments" / resolution.digest[:32]
-    environments.run_uv(["venv", "--quiet", "--python", sys.executable, str(place)])
-    write(environments.site_packages_of(place), "torch.py", torch)
+    run_uv(["venv", "--quiet", "--python", sys.executable, str(place)])
+    write(site_packages_of(place), "torch.py", torch)
     write_manifest(Path(f"{place}.json"), take_manifest(place))
     return place
 
@@ -365,7 +367,7 @@ def test_a_torch_that_cannot_be_imported_stops_a_gate(project, cache):
 
 def test_a_layer_that_was_changed_is_not_run(project, cache):
     place = make_layer(cache, gated_with(project, "torch==2.15.0"), "__version__ = '2.15.0'")
-    write(environments.site_packages_of(place), "evil.pth", "import sys; sys.exit('evil')")
+    write(site_packages_of(place), "evil.pth", "import sys; sys.exit('evil')")
 
     ((state, text),) = found(look(project, quick=False), "environment")
 

@@ -9,7 +9,7 @@ from mainstay.commands.furnishing import altered_furnishing, group_review, has_o
 from mainstay.commands.start import BothSettings
 from mainstay.project.configuration import Configuration
 from mainstay.records.trials import Side
-from mainstay.revisions.environments import Resolution
+from mainstay.revisions.resolution import Resolution
 from mainstay.revisions.workspace import Prepared
 
 SAME = Configuration(share=("data", "models"))

@@ -11,9 +11,9 @@ from mainstay.commands import collecting, harness
 from mainstay.project.configuration import Configuration
 from mainstay.records.errors import ConfigurationError, EnvironmentBuildError, OutageError, PlanError
 from mainstay.records.trials import Outcome, Side, Trial
-from mainstay.revisions import environments, workspace
-from mainstay.revisions.environments import Resolution
+from mainstay.revisions import workspace
 from mainstay.revisions.git import Repository
+from mainstay.revisions.resolution import Resolution
 from mainstay.revisions.workspace import Prepared, writable_places
 from mainstay.store.journal import Journal
 
@@ -42,7 +42,7 @@ def resolve(monkeypatch):
                 raise found
             return found
 
-        monkeypatch.setattr(environments, "resolve", resolved)
+        monkeypatch.setattr(harness, "resolve", resolved)
         return calls
 
     return let

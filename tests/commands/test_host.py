@@ -13,7 +13,7 @@ from mainstay.records.findings import MeasuredWith
 from mainstay.records.runs import Revision
 from mainstay.records.trials import Side
 from mainstay.revisions.carrying import Carried
-from mainstay.revisions.environments import cache_folder
+from mainstay.revisions.uv_commands import cache_folder
 from mainstay.store.files import write_text
 from mainstay.store.journal import CONVERTER
 from mainstay.workers.pairs import PairRequest, PairResult

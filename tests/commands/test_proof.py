@@ -18,7 +18,8 @@ from mainstay.records.executions import TRAINED
 from mainstay.records.metrics import Direction, Kind, Metric, Workload
 from mainstay.records.runs import Environment
 from mainstay.records.trials import Side
-from mainstay.revisions.environments import Resolution, SubjectEnvironment
+from mainstay.revisions.environments import SubjectEnvironment
+from mainstay.revisions.resolution import Resolution
 from mainstay.revisions.workspace import Prepared, Seals
 from mainstay.store.journal import Journal
 from mainstay.workers.collecting import Collection, Problem

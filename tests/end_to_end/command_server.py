@@ -41,10 +41,10 @@ def serve() -> None:
     from mainstay.records.runs import Run
     from mainstay.records.trials import Trial
     from mainstay.reports import html, junit, markdown, terminal  # noqa: F401
-    from mainstay.revisions import environments
+    from mainstay.revisions.uv_commands import interpreter_facts
     from mainstay.store import documents, journal
 
-    environments.interpreter_facts()
+    interpreter_facts()
     documents._validator()
     documents._converter().get_unstructure_hook(Run)
     for record in (Plan, Trial):

@@ -79,7 +79,7 @@ RULES = {
         "revisions/layers.py",
         "elif manifest := self._verified():",
         "elif manifest := is_complete(self.place) and read_manifest(_manifest_place(self.place)):",
-        "revisions/test_environments.py::test_a_changed_layer_is_thrown_away_and_built_again_and_the_reader_is_told",
+        "revisions/test_layers.py::test_a_changed_layer_is_thrown_away_and_built_again_and_the_reader_is_told",
     ),
     "uncapped-degradation": (
         "gates/family.py",

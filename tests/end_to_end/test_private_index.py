@@ -3,7 +3,7 @@
 import pytest
 
 from tests.index_server import PASSWORD, holds_password
-from tests.revisions.test_environments import publish
+from tests.revisions.small_packages import publish
 
 
 @pytest.mark.slow

@@ -13,7 +13,8 @@ from mainstay.records.errors import ConfigurationError, EnvironmentBuildError, H
 from mainstay.records.runs import Environment
 from mainstay.records.trials import Side
 from mainstay.revisions import workspace
-from mainstay.revisions.environments import Resolution, SubjectEnvironment
+from mainstay.revisions.environments import SubjectEnvironment
+from mainstay.revisions.resolution import Resolution
 from mainstay.revisions.workspace import Seals, copy_workloads, input_digests, worker_specs, writable_places
 from mainstay.workers.process import WorkerSpec
 
@@ -199,14 +200,14 @@ def test_a_link_that_a_copy_of_the_workloads_must_not_follow_is_named(tree, tmp_
 INTERRUPTED = """
 import signal, sys, threading
 from pathlib import Path
-from mainstay.revisions import environments, workspace
-from mainstay.revisions.environments import Resolution
+from mainstay.revisions import uv_commands, workspace
+from mainstay.revisions.resolution import Resolution
 from mainstay.records.trials import Side
 
 place = Path(sys.argv[1])
-environments.cache_folder = lambda: place
+uv_commands.cache_folder = lambda: place
 resolutions = {side: Resolution(side=side, pins=("tool==1.0",)) for side in Side}
-environments.interpreter_facts()
+uv_commands.interpreter_facts()
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what started the tests may have it ignored
 threading.Timer(0.5, signal.pthread_kill, (threading.get_ident(), signal.SIGINT)).start()
 try:

@@ -37,8 +37,9 @@ from mainstay.records.errors import MainstayError, StoreError
 from mainstay.records.findings import Verdict
 from mainstay.records.trials import Side
 from mainstay.reports.cleaning import clean_lines
-from mainstay.revisions import environments, git, layers
+from mainstay.revisions import environments, git, layers, uv_commands
 from mainstay.revisions.git import Choice, Repository
+from mainstay.revisions.resolution import Resolution
 from mainstay.runner import confinement
 from mainstay.store import journal
 from mainstay.store.files import FOLDER
@@ -185,7 +186,7 @@ def _checks(path: Path, environ: Mapping[str, str], *, quick: bool) -> Iterator[
     yield _check_load(psutil.getloadavg()[0], machine.usable_cores())
     yield _check_memory()
     yield _check_disk("disk for temporary files", Path(tempfile.gettempdir()), MINIMAL_BYTES)
-    yield _check_disk("disk for environments", environments.cache_folder(), MINIMAL_BYTES, roomy=LAYER_BYTES)
+    yield _check_disk("disk for environments", uv_commands.cache_folder(), MINIMAL_BYTES, roomy=LAYER_BYTES)
     yield _check_cache(environ)
     yield _check_protection()
 
@@ -430,13 +431,13 @@ def _check_environment(root: Path, *, quick: bool) -> Check:
     return _check_torch(layer, found) if "torch" in packages else Check(name="environment", found=f"{found}, cached")
 
 
-def _latest_resolution(root: Path) -> environments.Resolution | None:
+def _latest_resolution(root: Path) -> Resolution | None:
     """Return the candidate's dependencies from the latest gate with a readable journal."""
     for path in sorted((root / FOLDER / "runs").glob("*/journal.jsonl"), reverse=True):
         kept = journal.Journal(path)
         with suppress(StoreError):
             if line := kept.first("resolutions"):
-                return kept.content(line, "resolutions", dict[Side, environments.Resolution]).get(Side.CANDIDATE)
+                return kept.content(line, "resolutions", dict[Side, Resolution]).get(Side.CANDIDATE)
     return None
 
 

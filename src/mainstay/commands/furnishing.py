@@ -16,7 +16,7 @@ from mainstay.measuring.agenda import ACCEPT
 from mainstay.project.requirements import requirement_name
 from mainstay.records.formatting import first_few
 from mainstay.records.trials import Side
-from mainstay.revisions.environments import MEASURING_GROUP, Resolution
+from mainstay.revisions.resolution import MEASURING_GROUP, Resolution
 
 
 def altered_furnishing(settings: BothSettings, harness: Harness) -> str:

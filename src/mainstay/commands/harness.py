@@ -18,10 +18,12 @@ from mainstay.records.findings import MeasuredWith
 from mainstay.records.formatting import first_few
 from mainstay.records.runs import Environment
 from mainstay.records.trials import Side
-from mainstay.revisions import environments, workspace
-from mainstay.revisions.environments import Resolution, SubjectEnvironment
+from mainstay.revisions import workspace
+from mainstay.revisions.environments import SubjectEnvironment, worker_variables
 from mainstay.revisions.git import refuse_own_inputs
 from mainstay.revisions.layers import Layer, layers_folder
+from mainstay.revisions.resolution import Resolution, resolve
+from mainstay.revisions.uv_commands import sweep_builds
 from mainstay.revisions.workspace import Prepared, PytestSettings, Seals, add_worktrees, open_layers
 from mainstay.store.files import FOLDER, real_places
 from mainstay.store.integrity import WatchedInput, find_changes, take_manifest
@@ -113,7 +115,7 @@ def open_harness(
             repository.add_worktree(start.baseline.commit, trees[Side.BASELINE])
         layers = stack.enter_context(open_layers(resolutions.values()))
         harness = _build(session, scratch, trees, resolutions, layers, shared=shared, sources=sources, review=review)
-        environments.sweep_builds()  # by now, processes of killed gates have ended
+        sweep_builds()  # by now, processes of killed gates have ended
         compile_runner()
         launchers = stack.enter_context(_open_launchers(session, harness))
         session.watch.lap("preparation")
@@ -196,7 +198,7 @@ def _build(
     prepared = _prepare(session, subjects, scratch, review)
     if prepared.notice:
         session.observer.note(prepared.notice)
-    fixed = environments.worker_variables(threads=configuration.threads, environ=session.environ)
+    fixed = worker_variables(threads=configuration.threads, environ=session.environ)
     variables = {**fixed, **prepared.variables}
     named = settings.own[Side.BASELINE].writable
     with refusals_of(Side.BASELINE):  # without such a name, the inputs need not be searched for links
@@ -254,13 +256,13 @@ def _resolutions(
     journal = session.folder.journal
     line = journal.first("resolutions")
     if line is None:
-        resolutions = resolved or environments.resolve(trees, session.settings.own)
+        resolutions = resolved or resolve(trees, session.settings.own)
         journal.append("resolutions", resolutions={side: asdict(each) for side, each in resolutions.items()})
         return resolutions
     kept = journal.content(line, "resolutions", dict[Side, Resolution])
     if any(each.lacks_credentials for each in kept.values()):
         with suppress(EnvironmentBuildError):  # where both environments are cached, nothing has to be fetched
-            full = environments.resolve(trees, session.settings.own)
+            full = resolve(trees, session.settings.own)
             return {side: each.with_credentials_of(full[side]) for side, each in kept.items()}
     return kept
 

@@ -44,7 +44,8 @@ from mainstay.records.errors import ClusterError, MainstayError
 from mainstay.records.findings import MeasuredWith
 from mainstay.records.trials import Side, Trial
 from mainstay.revisions.carrying import Carried, unpack
-from mainstay.revisions.environments import Resolution, cache_folder
+from mainstay.revisions.resolution import Resolution
+from mainstay.revisions.uv_commands import cache_folder
 from mainstay.revisions.workspace import input_digests
 from mainstay.store.files import write_text
 from mainstay.store.journal import CONVERTER, new_run

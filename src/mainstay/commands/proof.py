@@ -22,7 +22,8 @@ from mainstay.measuring.agenda import Agenda
 from mainstay.records.findings import MeasuredWith, Verdict
 from mainstay.records.formatting import first_few
 from mainstay.records.trials import Side
-from mainstay.revisions.environments import DEPENDENCIES_FILE, MEASURING_GROUP
+from mainstay.revisions.environments import DEPENDENCIES_FILE
+from mainstay.revisions.resolution import MEASURING_GROUP
 from mainstay.revisions.unchanged import compare_trees, compare_wheels
 
 REACHES_WORKERS = ("threads", "preload", "share", "prepare", "writable")

@@ -41,8 +41,8 @@ from mainstay.adoption.survey import Survey, survey_project
 from mainstay.adoption.writing import Edit
 from mainstay.records.errors import ConfigurationError, UsageError
 from mainstay.records.redaction import without_credentials
-from mainstay.revisions.environments import run_uv
 from mainstay.revisions.git import Repository, without_repository
+from mainstay.revisions.uv_commands import run_uv
 from mainstay.workers.descendants import run_guarded
 
 COPIER = "copier>=9.19.1,<10"

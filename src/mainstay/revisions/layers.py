@@ -28,8 +28,10 @@ from typing import NamedTuple, Self
 
 from mainstay.records.errors import EnvironmentBuildError, Interrupted, UsageError
 from mainstay.records.trials import Side
-from mainstay.revisions import environments
-from mainstay.revisions.environments import Resolution, index_options, install, run_uv, site_packages_of
+from mainstay.revisions import uv_commands
+from mainstay.revisions.environments import install, site_packages_of
+from mainstay.revisions.resolution import Resolution, index_options
+from mainstay.revisions.uv_commands import run_uv
 from mainstay.store.integrity import (
     Manifest,
     describe_changes,
@@ -207,7 +209,7 @@ class _Lock:
 
 def layers_folder() -> Path:
     """Folder of the layers."""
-    return environments.cache_folder() / "environments"
+    return uv_commands.cache_folder() / "environments"
 
 
 def _manifest_place(place: Path) -> Path:
@@ -307,7 +309,7 @@ def evict(limit: int) -> None:
     for layer in layers:
         if (total > limit or not is_complete(layer.place)) and _remove(layer.place):
             total -= layer.num_bytes
-    for file in (environments.cache_folder() / "resolutions").glob("*"):
+    for file in (uv_commands.cache_folder() / "resolutions").glob("*"):
         with suppress(OSError):  # another gate may remove it
             if time.time() - file.stat().st_mtime > RESOLUTION_SECONDS:
                 file.unlink()

@@ -28,16 +28,11 @@ from mainstay.records.errors import ConfigurationError, HarnessError, refusals_o
 from mainstay.records.redaction import without_secrets
 from mainstay.records.runs import Revision
 from mainstay.records.trials import Side
-from mainstay.revisions.environments import (
-    Resolution,
-    SubjectEnvironment,
-    build_subject,
-    interpreter_facts,
-    is_inherited,
-    worker_variables,
-)
+from mainstay.revisions.environments import SubjectEnvironment, build_subject, is_inherited, worker_variables
 from mainstay.revisions.git import Repository
 from mainstay.revisions.layers import Layer
+from mainstay.revisions.resolution import Resolution
+from mainstay.revisions.uv_commands import interpreter_facts
 from mainstay.store.files import content_digest, harmful_link, iter_files
 from mainstay.store.integrity import (
     Manifest,

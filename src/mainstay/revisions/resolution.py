@@ -1,0 +1,941 @@
+"""Dependencies of both revisions, resolved at the same time.
+
+So a dependency bump is gated like any other change, and a package that was published today is never blamed on a change.
+Runtime dependencies come from each revision, and the packages that measure come from the candidate for both.
+
+- :func:`resolve`: the dependencies of each revision.
+- :class:`Resolution`: exact pins of everything that a revision depends on.
+- :func:`index_options`: options of uv for the package indexes that a pyproject.toml names.
+- :func:`script_names`, :func:`read_project`, :func:`is_packaged`: what can be built from a tree.
+- :func:`expand_group`, :func:`drop_names`: reading a dependency group, and removing constraints.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import sys
+import tempfile
+import tomllib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote, urlsplit
+from urllib.request import url2pathname
+
+from mainstay.project.configuration import Configuration
+from mainstay.project.requirements import any_version, normal_name, requirement_name
+from mainstay.project.scripts import importable_names
+from mainstay.records.errors import EnvironmentBuildError, HarnessError
+from mainstay.records.redaction import HIDDEN, without_credentials
+from mainstay.records.trials import Side
+from mainstay.revisions import uv_commands
+from mainstay.revisions.uv_commands import OfflineError, RefusedError, UnreachableError, interpreter_facts, run_uv
+from mainstay.store.files import content_digest, iter_files
+
+MEASURING_GROUP = "benchmarks"
+"""Dependency group whose packages, as the candidate has them, measure both revisions."""
+
+CHOOSING = re.compile(
+    r"UV_(?:DEFAULT_INDEX|INDEX|INDEX_URL|EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX|INDEX_STRATEGY|TORCH_BACKEND|CONFIG_FILE"
+    r"|CONSTRAINT|OVERRIDE|EXCLUDE_NEWER|PRERELEASE|RESOLUTION|NO_SOURCES)"
+)
+"""Variables by which a person tells uv where packages come from, and which of them to choose."""
+
+OF_THE_PROJECT = frozenset(
+    {"build-backend", "default-groups", "dependency-groups", "dev-dependencies", "sources", "workspace"}
+)
+"""Settings of uv that describe the project and its development, not the installation of exact pins."""
+
+NAMING_PLACES = frozenset({"find-links", "index", "index-url", "extra-index-url"})
+"""Settings of uv that name places of packages."""
+
+PACKAGES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".html")
+"""Endings of the names of packages, and of pages that list them."""
+
+SCRIPT_REQUIREMENTS = "requirements.txt"
+"""File with the dependencies of a revision without packaging."""
+
+PROJECT_ROOT = "${PROJECT_ROOT}"
+"""What uv and PDM take for the project's folder in an address, such as ``file:///${PROJECT_ROOT}/libs/common``."""
+
+PIN_FORMAT = (
+    "--no-header",
+    "--annotate",  # names what the setting no-emit-package leaves out
+    *("--annotation-style", "split"),
+    "--no-generate-hashes",
+    "--no-universal",
+    "--strip-extras",
+    "--strip-markers",
+)
+"""Options of uv that undo settings of the project for files of its own; each package is then pinned on one line."""
+
+PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[^]]*\])?(==[^\s=]+| @ \S+)")
+"""A requirement that allows one version of a package, or one file of it."""
+
+LEFT_OUT = "# The following packages were excluded from the output:"
+"""Line after which uv names the packages that it resolved and did not write."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resolution:
+    """Exact pins of everything a revision depends on.
+
+    Attributes:
+        side: Baseline or candidate.
+        pins: Requirements such as ``numpy==2.4.6``, sorted.
+        local: Folders of the revision's own tree that it depends on, such as ``libs/common``, which are built like its
+            wheel; and wheels that lie there, which are installed as they are.
+        indexes: Addresses of the package indexes that its pyproject.toml names, and settings of uv in the environment
+            that decide what a pin means; without credentials.
+        installation: SHA-256 of the settings of uv in the tree, and of the packages that these take from the tree itself.
+        group: Requirements of its own dependency group ``benchmarks``.
+        altered: Names of the packages that it has otherwise than with its own group; of the baseline alone.
+        lacking: Names of those that the candidate's group takes from it; of the baseline alone.
+        contested: Names of dependencies on which the candidate's group decides, so that a change of them may be hidden,
+            and paths of those in the tree; of the baseline alone.
+        brought: Names of further dependencies that the change adds or drops, though both revisions have them for
+            measuring, since pytest needs them; of the baseline alone.
+    """
+
+    side: Side
+    pins: tuple[str, ...]
+    local: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()
+    installation: str = ""
+    group: tuple[str, ...] = ()
+    altered: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
+    contested: tuple[str, ...] = ()
+    brought: tuple[str, ...] = ()
+
+    @property
+    def packages(self) -> dict[str, str]:
+        """Version of each package, or its URL, without credentials, if it is pinned by URL.
+
+        Example:
+            >>> Resolution(side=Side.BASELINE, pins=("click==8.1.8", "own @ file:///own")).packages
+            {'click': '8.1.8', 'own': 'file:///own'}
+        """
+        return dict(re.split(r"==| @ ", without_credentials(pin), maxsplit=1) for pin in self.pins)
+
+    def with_credentials_of(self, other: Resolution) -> Resolution:
+        """The same pins, with the credentials that another resolution has and a journal does not keep.
+
+        Example:
+            >>> full = Resolution(side=Side.BASELINE, pins=("click==8.1.9", "own @ https://me:word@host/own.whl"))
+            >>> kept = replace(full, pins=("click==8.1.8", "own @ https://****@host/own.whl"))
+            >>> kept.with_credentials_of(full).pins
+            ('click==8.1.8', 'own @ https://me:word@host/own.whl')
+        """
+        full = {without_credentials(pin): pin for pin in other.pins}
+        return replace(self, pins=tuple(full.get(pin, pin) for pin in self.pins))
+
+    @property
+    def lacks_credentials(self) -> bool:
+        """Whether the credentials of a pin are hidden, so that the package cannot be fetched."""
+        return any(f"{HIDDEN}@" in pin for pin in self.pins)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the pins, their sources, the Python, the platform and uv; a new password changes nothing."""
+        parts = [*map(without_credentials, self.pins), *self.indexes, self.installation, *interpreter_facts()]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+class UnusablePinError(EnvironmentBuildError):
+    """What uv resolved cannot be installed for two revisions, or means something else for each of them."""
+
+
+def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configuration]) -> dict[Side, Resolution]:
+    """Resolve the dependencies of both revisions as of the same time.
+
+    Runtime dependencies come from each revision, under its own constraints, even if the candidate names them in its group
+    ``benchmarks`` too, also those that it adds. All other packages of that group, and pytest, come from the candidate for both revisions. A
+    resolution is stored for one day, for the two revisions together. This saves seconds and lets a gate run without
+    network, and both revisions are always resolved on the same day.
+
+    Args:
+        trees: Worktree of each revision.
+        configurations: ``[tool.mainstay]`` of each revision.
+
+    Raises:
+        EnvironmentBuildError: If a revision cannot be resolved, or the measuring packages conflict with the baseline.
+    """
+    requests = {side: _Request.of(side, trees[side], configurations[side]) for side in Side}
+    if not (trees[Side.BASELINE] / configurations[Side.BASELINE].workloads).is_dir():  # it does not gate anything yet
+        requests[Side.BASELINE] = requests[Side.BASELINE].with_wishes_of(configurations[Side.CANDIDATE])
+    parts = [part for request in requests.values() for part in request.identity()]
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    settings = _choosing_variables(os.environ)
+    key = hashlib.sha256(
+        "\0".join([*_Pins._fields, *parts, *settings, *interpreter_facts(), today]).encode()
+    ).hexdigest()
+    file = uv_commands.cache_folder() / "resolutions" / f"{key[:32]}.json"
+    if file.exists():
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        found = {side: _Pins(**{name: tuple(each) for name, each in kept[side].items()}) for side in Side}
+    else:
+        found = _resolve_both(requests)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draft = file.with_suffix(f".{os.getpid()}")
+        draft.touch(mode=0o600)  # a pin by URL may hold a password
+        draft.write_text(json.dumps({side: pins._asdict() for side, pins in found.items()}), encoding="utf-8")
+        draft.replace(file)
+    indexes = {
+        side: (*(without_credentials(entry["url"]) for entry in _indexes(requests[side].project)), *settings)
+        for side in Side
+    }
+    return {
+        side: Resolution(
+            side=side,
+            pins=pins.pins,
+            local=pins.local,
+            indexes=indexes[side],
+            installation=requests[side].installation,
+            group=tuple(expand_group(requests[side].project, MEASURING_GROUP)),
+            altered=pins.altered,
+            lacking=pins.lacking,
+            contested=pins.contested,
+            brought=pins.brought,
+        )
+        for side, pins in found.items()
+    }
+
+
+def _choosing_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Settings of uv in the environment that decide which packages there are and which is chosen, without credentials."""
+    found = (f"{name}={without_credentials(value)}" for name, value in environ.items() if CHOOSING.fullmatch(name))
+    return tuple(sorted(found))
+
+
+def index_options(tree: Path, side: Side) -> list[str]:
+    """Options of uv for the package indexes that a pyproject.toml names, with their addresses as they stand there.
+
+    Args:
+        tree: The project's folder in the revision's worktree.
+        side: Whose it is, for messages.
+    """
+    return _options_of(_indexes(read_project(tree, side)))
+
+
+def _options_of(indexes: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Options of uv for some package indexes, and for those of the environment, which such an option would replace."""
+    options = []
+    for entry in indexes:
+        is_flat = entry.get("format") == "flat"  # files that lie in one folder or are linked from one page
+        options += ["--find-links" if is_flat else "--index", entry["url"]]
+    for option, variable in (("--index", "UV_INDEX"), ("--find-links", "UV_FIND_LINKS")):
+        if option in options and os.environ.get(variable):
+            options += [option, os.environ[variable]]
+    return options
+
+
+def _indexes(project: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Package indexes of a project, including uv's explicit ones, since they serve the exact pins too."""
+    entries = project.get("tool", {}).get("uv", {}).get("index", [])
+    return [entry for entry in entries if "url" in entry]
+
+
+def _sources(project: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    """Where uv is told to take each package from, by its normalised name; a package may have several such places."""
+    found = project.get("tool", {}).get("uv", {}).get("sources", {})
+    return {normal_name(name): place if isinstance(place, list) else [place] for name, place in found.items()}
+
+
+def _installation(tree: Path) -> str:
+    """SHA-256 of what decides how pins are installed from a tree: settings of uv, and packages that lie in the tree itself.
+
+    uv reads the settings of one of the folders in or above which it works; those of all of them count.
+    """
+    digest = hashlib.sha256()
+    places = _named_places([value for name, value in os.environ.items() if CHOOSING.fullmatch(name)], tree)
+    for folder in (tree, *_above(tree)):
+        for name in ("uv.toml", "pyproject.toml"):
+            settings = _settings_of_uv(folder / name)
+            digest.update(without_credentials(json.dumps(settings, sort_keys=True, default=str)).encode())
+            tables = [table for table in (settings, settings.get("pip")) if isinstance(table, Mapping)]
+            named = [table[key] for table in tables for key in NAMING_PLACES & table.keys()]
+            places |= _named_places(named, folder) | _named_places(named, tree)
+    top = _top_of(tree).resolve()
+    for place in sorted(place for place in places if place.is_relative_to(top)):
+        inside = (file for file in iter_files(place) if file.name.endswith(PACKAGES))
+        for file in [place] if place.is_file() else sorted(inside):
+            digest.update(f"{file.relative_to(top)} {content_digest(file)}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def _settings_of_uv(file: Path) -> dict[str, Any]:
+    """Settings of uv in a file, except those of the project itself; none if the file does not exist or cannot be read."""
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return {}
+    table = document if file.name == "uv.toml" else document.get("tool", {}).get("uv")
+    return {key: value for key, value in table.items() if key not in OF_THE_PROJECT} if isinstance(table, dict) else {}
+
+
+def _named_places(value: Any, folder: Path) -> set[Path]:
+    """Files and folders, relative to a folder, that a setting of uv names; in a variable it may name several."""
+    if isinstance(value, Mapping):
+        return _named_places(value.get("url"), folder)
+    if isinstance(value, list):
+        return set().union(*(_named_places(each, folder) for each in value))
+    if not isinstance(value, str):
+        return set()
+    names = {each.removeprefix("file://") for each in (value, *re.split(r"[\s,=]+", value))}
+    paths = [url2pathname(name) for name in names if name and "://" not in name]
+    return {(folder / path).resolve() for path in paths if (folder / path).exists()}
+
+
+class _Pins(NamedTuple):
+    """Result of the resolver: exact requirements, packages of the tree itself, and names as in :class:`Resolution`."""
+
+    pins: tuple[str, ...]
+    local: tuple[str, ...]
+    altered: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
+    contested: tuple[str, ...] = ()
+    brought: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Request:
+    """Request to the resolver for one revision."""
+
+    side: Side
+    tree: Path
+    source: str
+    extras: tuple[str, ...]
+    groups: tuple[str, ...]
+    constraints: str
+    project: Mapping[str, Any]
+    installation: str
+    unsure_extras: tuple[str, ...] = ()
+    uses_cache: bool = True
+
+    @classmethod
+    def of(cls, side: Side, tree: Path, configuration: Configuration) -> _Request:
+        project = read_project(tree, side)
+        source = "pyproject.toml" if {"project", "build-system"} & project.keys() else "setup.py"
+        if not (tree / source).is_file():
+            if not script_names(tree, project):
+                raise EnvironmentBuildError(
+                    "there is neither a [project] in pyproject.toml nor a setup.py, and no Python file beside them that "
+                    "could be imported, so nothing can be installed",
+                    side=side,
+                    looked_in=f"the project's folder of the {side}",
+                    next_step="describe the package in pyproject.toml",
+                )
+            source = SCRIPT_REQUIREMENTS if (tree / SCRIPT_REQUIREMENTS).is_file() else ""
+        return cls(
+            side=side,
+            tree=tree,
+            source=source,
+            extras=configuration.extras,
+            groups=configuration.groups,
+            constraints=_read_constraints(tree, configuration.constraints, side),
+            project=project,
+            installation=_installation(tree),
+        )
+
+    def with_wishes_of(self, configuration: Configuration) -> _Request:
+        """The request with the extras and groups of another revision, as far as this one has them."""
+        project = self.project.get("project", {})
+        is_listed = bool(project) and "optional-dependencies" not in project.get("dynamic", [])
+        extras = [
+            extra
+            for extra in configuration.extras
+            if not is_listed or normal_name(extra) in map(normal_name, project.get("optional-dependencies", {}))
+        ]
+        groups = [group for group in configuration.groups if normal_name(group) in _groups(self.project)]
+        return replace(
+            self, extras=tuple(extras), groups=tuple(groups), unsure_extras=() if is_listed else tuple(extras)
+        )
+
+    @property
+    def _is_static(self) -> bool:
+        """Whether a few files state all dependencies of the revision; otherwise any file of the tree may matter."""
+        project = self.project.get("project", {})
+        is_computed = {"dependencies", "optional-dependencies"} & set(project.get("dynamic", []))
+        is_member = any((place / "pyproject.toml").exists() for place in _above(self.tree))  # perhaps of a uv workspace
+        uses_others = is_member or bool({"sources", "workspace"} & self.project.get("tool", {}).get("uv", {}).keys())
+        uses_others = uses_others or any(map(_may_lie_in_the_tree, self._requirements()))
+        return bool(project) and not is_computed and not uses_others
+
+    def _requirements(self) -> Iterator[str]:
+        """All that the revision's pyproject.toml requires for anything, and its constraints."""
+        project, settings = self.project.get("project", {}), self.project.get("tool", {}).get("uv", {})
+        yield from _texts([project.get(name) for name in ("dependencies", "optional-dependencies")])
+        yield from _texts(self.project.get("dependency-groups"))
+        yield from _texts([value for name, value in settings.items() if name.endswith("-dependencies")])
+        yield from self.constraints.splitlines()
+
+    def identity(self) -> tuple[str, ...]:
+        """Text of everything that the resolution depends on."""
+        files = [self.tree / name for name in ("pyproject.toml", "uv.toml")]
+        if not self._is_static:
+            top = _top_of(self.tree)
+            files = sorted(file for file in top.rglob("*") if file.relative_to(top).parts[0] != ".git")
+        digests = [
+            f"{os.path.relpath(file, self.tree)} {hashlib.sha256(file.read_bytes()).hexdigest()}"
+            for file in files
+            if file.is_file()
+        ]
+        return (self.source, *self.extras, *self.groups, self.constraints, self.installation, *digests)
+
+    def compile(
+        self,
+        *,
+        measuring: Sequence[str] = (),
+        groups: Sequence[str] = (),
+        constraints: str,
+        preferred: Sequence[str] = (),
+        options: Sequence[str] = (),
+    ) -> _Pins:
+        """Resolve exact pins of the revision and of the measuring packages; preferred pins hold where they can."""
+        wanted = [self.source] if self.source else []
+        extras = [word for extra in self.extras for word in ("--extra", extra)]
+        compile_pins = partial(
+            self._compile,
+            measuring=measuring,
+            groups=(*self.groups, *groups),
+            constraints=constraints,
+            preferred=preferred,
+            options=options,
+        )
+        try:
+            return compile_pins([*wanted, *extras])
+        except EnvironmentBuildError as error:
+            if not self.unsure_extras or "extra not found" not in error.fact:
+                raise
+            return compile_pins(wanted)
+
+    def compile_measuring(self, constraints: str) -> _Pins:
+        """Resolve exact pins of the revision's measuring packages alone."""
+        return self._compile((), measuring=("pytest",), groups=self._measuring_groups, constraints=constraints)
+
+    def compile_pytest(self, constraints: str) -> _Pins:
+        """Resolve exact pins of pytest alone."""
+        return self._compile((), measuring=("pytest",), groups=(), constraints=constraints)
+
+    def compile_whole(self) -> _Pins:
+        """Resolve exact pins of the revision and of its own measuring packages."""
+        return self.compile(measuring=("pytest",), groups=self._measuring_groups, constraints=self.constraints)
+
+    @property
+    def _measuring_groups(self) -> Sequence[str]:
+        return [MEASURING_GROUP] if MEASURING_GROUP in _groups(self.project) else []
+
+    def _compile(
+        self,
+        wanted: Sequence[str],
+        *,
+        measuring: Sequence[str],
+        groups: Sequence[str],
+        constraints: str,
+        preferred: Sequence[str] = (),
+        options: Sequence[str] = (),
+    ) -> _Pins:
+        with tempfile.TemporaryDirectory() as folder:
+            requirements, constraint_file = Path(folder, "measuring-requirements.txt"), Path(folder, "constraints.txt")
+            requirements.write_text("\n".join(measuring), encoding="utf-8")
+            constraint_file.write_text(constraints, encoding="utf-8")
+            pin_file = Path(folder, "pins.txt")  # uv prefers the versions that are there
+            pin_file.write_text("\n".join(preferred), encoding="utf-8")
+            arguments = ["pip", "compile", *wanted, str(requirements), "--constraints", str(constraint_file)]
+            arguments += [word for group in groups for word in ("--group", group)]
+            arguments += ["--python", sys.executable, "--quiet", *PIN_FORMAT, "--output-file", str(pin_file)]
+            arguments += [*options] if self.uses_cache else [*options, "--no-cache"]
+            run_uv(arguments, side=self.side, doing="resolving the dependencies", cwd=self.tree)
+            written = pin_file.read_text(encoding="utf-8")
+        found = self._read_pins(written)
+        if "pytest" in _names(measuring) - _names(found.pins) and not found.local:
+            raise self._unusable("uv resolved no pytest", "look at the settings of uv in [tool.uv.pip] or uv.toml")
+        return found
+
+    def _read_pins(self, written: str) -> _Pins:
+        """Separate the pins in a file that uv wrote from the packages of the tree.
+
+        Raises:
+            UnusablePinError: If uv left a package out, or a line does not say which package is meant in both revisions.
+        """
+        lines, _, left_out = written.partition(LEFT_OUT)
+        if names := ", ".join(left_out.replace("#", " ").split()):
+            raise self._unusable(
+                f"the setting no-emit-package of uv leaves out {names}",
+                "remove no-emit-package from [tool.uv.pip] or uv.toml, and give it on the command line where you need it",
+            )
+        pins, local = [], set()
+        for line in lines.splitlines():
+            pin = line.partition(" ;")[0].strip().removeprefix("-e ")
+            if not pin or pin[0] in "#-":
+                continue
+            if own := _own_package(pin, self.tree):
+                local.add(own)
+                continue
+            self._check_address(pin)
+            if PIN.fullmatch(pin):
+                pins.append(pin)
+            elif (self.tree / pin).exists():
+                local.add(pin)
+            else:
+                raise self._unusable(
+                    f"uv wrote {without_credentials(pin)!r}, which is neither one version of a package nor a place of the tree",
+                    "require a version, an address or a folder of the tree, and look at the settings of uv",
+                )
+        return _Pins(pins=tuple(sorted(pins)), local=tuple(sorted(local)))
+
+    def _check_address(self, pin: str) -> None:
+        """Refuse a pin whose address means something else in another gate or for the other revision."""
+        told = without_credentials(pin)
+        if "${" in told:  # a password may come from a variable
+            raise self._unusable(
+                f"{told!r} has a variable in its address",
+                f"write the address out; {PROJECT_ROOT} alone may stand in it, for the project's folder",
+            )
+        if any(str(top) in unquote(pin) for top in (_top_of(self.tree), _top_of(self.tree).resolve())):
+            raise self._unusable(
+                f"{told!r} leads into the {self.side}'s own tree, but not to a folder or a wheel",
+                "require the folder of the package, which is then built for each revision",
+            )
+
+    def _unusable(self, fact: str, next_step: str) -> UnusablePinError:
+        return UnusablePinError(fact, side=self.side, looked_in=f"what the {self.side} requires", next_step=next_step)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in a value of a TOML file."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(each)
+
+
+def _may_lie_in_the_tree(requirement: str) -> bool:
+    """Whether a requirement by URL may lead into the revision's own tree, and not to a server.
+
+    Example:
+        >>> addresses = ("file:///${PROJECT_ROOT}/own", "{root:uri}/own", "./own", "git+https://host/own@main")
+        >>> [_may_lie_in_the_tree(f"own @ {address}") for address in addresses]
+        [True, True, True, False]
+    """
+    _, at, address = requirement.partition("@")
+    return bool(at) and ("file:" in address or "{" in address or "://" not in address)
+
+
+def _own_package(line: str, tree: Path) -> str:
+    """The folder or file in the revision's own worktree that a requirement names by URL, relative to the tree.
+
+    A member of a uv workspace is named in this way; its absolute URL would be different in every gate.
+
+    Returns:
+        The path; empty if the requirement leads elsewhere.
+    """
+    address = line.rpartition(" @ ")[2].replace(PROJECT_ROOT, quote(str(tree)))
+    if not address.startswith("file://"):
+        return ""
+    place = Path("/", url2pathname(urlsplit(address).path).lstrip("/")).resolve()
+    if not place.exists() or not place.is_relative_to(_top_of(tree).resolve()):
+        return ""
+    return os.path.relpath(place, tree.resolve())
+
+
+def _above(tree: Path) -> Iterator[Path]:
+    """The folders above a project in its worktree; none if it is the top."""
+    place = tree
+    while not (place / ".git").exists() and place != place.parent:
+        place = place.parent
+        yield place
+
+
+def _top_of(tree: Path) -> Path:
+    """The top of the worktree that a project lies in; the project's folder itself outside a worktree."""
+    *_, top = (tree, *_above(tree))
+    return top if (top / ".git").exists() else tree
+
+
+def _compile_candidate(candidate: _Request, baseline: _Request) -> _Pins:
+    """Resolve the candidate with its measuring packages; it is blamed only if the baseline can be resolved today."""
+    try:
+        return candidate.compile_whole()
+    except OfflineError:
+        raise
+    except (UnreachableError, RefusedError):
+        is_same = candidate.identity() == baseline.identity()
+        if is_same or not _is_resolvable(replace(baseline, uses_cache=False)):  # a cache would hide an outage
+            raise
+        return _compile_once_more(candidate)
+    except EnvironmentBuildError as error:
+        if error.side is None:
+            raise
+        if candidate.identity() == baseline.identity():
+            why = "the change is not to blame: the baseline requires the same"
+        elif not _is_resolvable(baseline):
+            why = "the change is not to blame: the baseline cannot be resolved either"
+        else:
+            raise
+        served = "look at what the package index serves today: a package was withdrawn, or a new one does not fit"
+        raise EnvironmentBuildError(
+            f"{error.fact}\n{why}",
+            looked_in=error.looked_in,
+            next_step=error.next_step if isinstance(error, UnusablePinError) else served,
+        ) from error
+
+
+def _compile_once_more(candidate: _Request) -> _Pins:
+    """Resolve the candidate, which is blamed if no server gives it what it needs, since the baseline's servers work."""
+    try:
+        return candidate.compile_whole()
+    except (UnreachableError, RefusedError) as error:
+        raise type(error)(
+            f"{error.fact}\nthe candidate alone needs it: the baseline can be resolved",
+            side=Side.CANDIDATE,
+            looked_in=error.looked_in,
+            next_step=f"correct what the candidate requires, or {error.next_step}",
+        ) from error
+
+
+def _is_resolvable(request: _Request) -> bool:
+    """Whether the dependencies and the measuring packages of a revision can be resolved."""
+    try:
+        request.compile_whole()
+    except EnvironmentBuildError:
+        return False
+    return True
+
+
+def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
+    """Resolve the candidate with the measuring packages, then the baseline with the candidate's pins of those.
+
+    The baseline keeps its own pins of the packages that it needs itself, except pytest: otherwise a change that bumps one
+    of them and names it in the group would be compared with itself. For the same reason, it does not get a package only
+    because the group names it, if the candidate has come to need it itself.
+    """
+    candidate, baseline = requests[Side.CANDIDATE], requests[Side.BASELINE]
+    found = _compile_candidate(candidate, baseline)
+    if candidate.identity() == baseline.identity():
+        return {Side.BASELINE: found, Side.CANDIDATE: found}
+    alone = _compile_alone(baseline)
+    own = baseline.compile(constraints="\n".join([baseline.constraints, *_exact(alone.pins if alone else ())]))
+    kept_names = _names(own.pins) - {"pytest"}
+    required = candidate.compile(constraints=candidate.constraints)
+    added = _names(required.pins) - _names([*own.pins, *alone.pins]) if alone else set()
+    harness = candidate.compile_measuring(constraints="\n".join(_exact(found.pins)))
+    borrowed = [pin for pin in harness.pins if requirement_name(pin) not in kept_names | added]
+    kept = [pin for pin in own.pins if requirement_name(pin) in kept_names]
+    kept += [pin for pin in harness.pins if requirement_name(pin) in added]  # a measuring package may need them, too
+    measured = _compile_measured(baseline, borrowed, kept, _options_for(_names(borrowed), candidate, baseline))
+    hidden = _hidden(baseline, own.pins, measured.pins, required.pins, found.pins)
+    groups = {side: expand_group(requests[side].project, MEASURING_GROUP) for side in Side}
+    unnamed = hidden - (_names(groups[Side.CANDIDATE]) - {"pytest"})
+    moved = unnamed & (_names(own.pins) ^ _names(required.pins))
+    brought = moved & _names(candidate.compile_pytest("\n".join(_exact(found.pins))).pins) if moved else moved
+    contested = hidden - brought | (_names(own.pins) - _names({*own.pins} & {*measured.pins}))
+    local = {*measured.local, *_helpers(baseline, alone, harness)}
+    contested |= ({*own.local} ^ {*required.local}) & local.intersection(found.local) - {"."}
+    return {
+        Side.BASELINE: measured._replace(
+            local=tuple(sorted(local)),
+            altered=tuple(sorted(_altered(groups, alone and alone.pins, measured.pins, kept_names))),
+            lacking=tuple(sorted(_lacking(baseline, groups, alone, measured.pins))),
+            contested=tuple(sorted(contested - {"pytest"})),
+            brought=tuple(sorted(brought)),
+        ),
+        Side.CANDIDATE: found,
+    }
+
+
+def _names(requirements: Iterable[str]) -> set[str]:
+    return {requirement_name(each) for each in requirements}
+
+
+def _exact(pins: Iterable[str]) -> list[str]:
+    """The pins that can be constraints: those of a version, not of a URL."""
+    return [pin for pin in pins if "==" in pin]
+
+
+def _compile_alone(baseline: _Request) -> _Pins | None:
+    """Pins of the baseline with its own measuring packages; ``None`` if it cannot be resolved with these."""
+    try:
+        return baseline.compile_whole()
+    except EnvironmentBuildError as error:
+        if error.side is None:
+            raise
+        return None
+
+
+def _options_for(names: Collection[str], request: _Request, baseline: _Request) -> list[str]:
+    """Options of uv for the explicit indexes from which a revision takes some of its packages.
+
+    In a file of requirements, ``tool.uv.sources`` leads no package to its index. An index that the baseline does not name
+    is left out, since its packages could not be installed there.
+
+    Args:
+        names: Names of the packages.
+        request: Request for the revision.
+        baseline: Request for the baseline.
+    """
+    sources = _sources(request.project)
+    used = {place.get("index") for name in names for place in sources.get(name, ())}
+    known = [entry["url"] for entry in _indexes(baseline.project)]
+    found = [entry for entry in _indexes(request.project) if entry.get("name") in used and entry["url"] in known]
+    return [*_options_of(found), "--index-strategy", "unsafe-best-match"] if found else []
+
+
+def _compile_measured(
+    baseline: _Request, measuring: Sequence[str], kept: Sequence[str], options: Sequence[str]
+) -> _Pins:
+    """Resolve the baseline with the candidate's measuring packages.
+
+    Where a measuring package does not allow a version that the baseline has, the baseline gets another one that its own
+    requirements allow, if need be against its constraints files. All other packages keep their versions.
+
+    Args:
+        baseline: Request for the baseline.
+        measuring: Pins of the measuring packages.
+        kept: The baseline's own pins of what it needs itself.
+        options: Options of uv for the indexes of the measuring packages.
+
+    Raises:
+        HarnessError: If the baseline's own requirements cannot be met together with the measuring packages.
+    """
+    constraints = drop_names(baseline.constraints, _names(measuring))
+    attempts = (
+        {"constraints": "\n".join([constraints, *_exact(kept)])},
+        {"constraints": constraints, "preferred": _exact(kept)},
+        {"constraints": drop_names(constraints, _names(kept)), "preferred": _exact(kept)},
+    )
+    errors = []
+    for attempt in attempts:
+        try:
+            return baseline.compile(measuring=measuring, options=options, **attempt)
+        except EnvironmentBuildError as error:
+            if error.side is None:
+                raise
+            errors.append(error)
+    raise HarnessError(
+        f"the candidate's measuring packages are incompatible with the baseline: {', '.join(measuring)}\n{errors[-1].fact}",
+        side=Side.BASELINE,
+        looked_in=f"what the baseline requires, and the group {MEASURING_GROUP!r} of the candidate",
+        next_step="let the group allow a version that both revisions can have, or change it in a commit of its own; if the "
+        "group needs another version of a dependency than the baseline allows, bump the dependency first",
+    ) from errors[-1]
+
+
+def _helpers(baseline: _Request, alone: _Pins | None, harness: _Pins) -> set[str]:
+    """Packages in the baseline's tree that measure: those of its own group, and those of the candidate's.
+
+    The candidate's lie in another tree, so the baseline gets its own copy. One that it lacks is left out, and so is a
+    folder that is no package there.
+    """
+    tree = baseline.tree
+    shared = {
+        name
+        for name in harness.local
+        if name != "." and ((tree / name).is_file() or is_packaged(tree / name, baseline.side))
+    }
+    return shared.union(alone.local if alone else ())
+
+
+def _hidden(
+    baseline: _Request, own: Iterable[str], measured: Iterable[str], required: Iterable[str], found: Iterable[str]
+) -> set[str]:
+    """Names of dependencies whose change the measuring packages would hide.
+
+    These are the packages that the change bumps, adds or drops, if the candidate is measured with them otherwise than it
+    requires them, and those that it adds, if the baseline is measured with them, too.
+
+    Args:
+        baseline: Request for the baseline.
+        own: Pins of what the baseline needs itself.
+        measured: Pins of the baseline with the candidate's measuring packages.
+        required: Pins of what the candidate needs itself.
+        found: Pins of the candidate with its measuring packages.
+    """
+    otherwise = _names({*required} - {*found}) | (_names(found) - _names(required))
+    lent = _names(measured) - _names(own)
+    suspects = (otherwise & _names([*own, *required])) | (lent & _names(required))
+    if not suspects:
+        return suspects
+    before = baseline.compile(constraints=baseline.constraints).pins
+    return suspects & _names({*before} ^ {*required})
+
+
+def _altered(
+    groups: Mapping[Side, Sequence[str]],
+    alone: Iterable[str] | None,
+    measured: Iterable[str],
+    kept_names: Collection[str],
+) -> set[str]:
+    """Names of the packages that the candidate's group furnishes to the baseline otherwise than its own would.
+
+    These are the packages that the baseline lacks, and those of a group, and of its own, whose pins differ. A new version
+    of pytest alters nothing, since pytest itself skips nothing.
+
+    Args:
+        groups: Requirements of the group of each revision.
+        alone: Pins of the baseline with its own group; ``None`` if it cannot be resolved with it, so that only the
+            requirements can be compared.
+        measured: Pins of the baseline with the candidate's.
+        kept_names: Packages that the baseline needs itself.
+
+    Example:
+        >>> groups = {Side.BASELINE: ["pytest", "tabulate"], Side.CANDIDATE: ["pytest"]}
+        >>> _altered(groups, ["pytest==8.0", "tabulate==0.9"], ["pytest==9.0"], ())
+        {'tabulate'}
+    """
+    if alone is None:
+        return _names({*groups[Side.BASELINE]} ^ {*groups[Side.CANDIDATE]}) - {"pytest", *kept_names}
+    named = _names([*groups[Side.BASELINE], *groups[Side.CANDIDATE]]).union(kept_names)
+    return ((_names({*alone} ^ {*measured}) & named) | (_names(alone) - _names(measured))) - {"pytest"}
+
+
+def _lacking(
+    baseline: _Request, groups: Mapping[Side, Sequence[str]], alone: _Pins | None, measured: Sequence[str]
+) -> set[str]:
+    """Names of the packages that the candidate's group takes from the baseline.
+
+    A package that is gone only because a new version of another no longer needs it is none of these.
+
+    Args:
+        baseline: Request for the baseline.
+        groups: Requirements of the group of each revision.
+        alone: Resolution of the baseline with its own group; ``None`` if it cannot be resolved with it.
+        measured: Pins of the baseline with the candidate's.
+    """
+    if alone is None:
+        return _names({*groups[Side.BASELINE]} - {*groups[Side.CANDIDATE]}) - _names(measured)
+    gone = _names(alone.pins) - _names(measured)
+    if not gone:
+        return gone
+    sources = _sources(baseline.project)
+    placed = {name for name, places in sources.items() if any("index" not in place for place in places)}
+    group = [
+        any_version(each) for each in groups[Side.BASELINE] if requirement_name(each) not in placed and "@" not in each
+    ]
+    options = _options_for(_names(group), baseline, baseline)
+    group += [pin for pin in alone.pins if " @ " in pin]  # in a file, no source leads to a place
+    group += [os.path.join(".", place) for place in alone.local if place != "."]
+    try:
+        again = baseline.compile(measuring=["pytest", *group], constraints="\n".join(_exact(measured)), options=options)
+    except EnvironmentBuildError as error:
+        if error.side is None:
+            raise
+        return gone
+    return gone & _names(again.pins)
+
+
+def script_names(tree: Path, project: Mapping[str, Any]) -> list[str]:
+    """Modules and packages to install for a revision without packaging; those in ``src`` if there are any.
+
+    Args:
+        tree: The project's folder in the revision's worktree.
+        project: Its pyproject.toml.
+    """
+    workloads = project.get("tool", {}).get("mainstay", {}).get("workloads", Configuration().workloads)
+    unwanted = ["src", PurePosixPath(str(workloads)).parts[0]]
+    for folder in (tree / "src", tree):
+        files = [path.relative_to(folder).as_posix() for path in (*folder.glob("*.py"), *folder.glob("*/**/*.py"))]
+        if names := importable_names(files, without=unwanted, namespaces=True):
+            return [(folder / name).relative_to(tree).as_posix() for name in names]
+    return []
+
+
+def read_project(tree: Path, side: Side) -> Mapping[str, Any]:
+    """Contents of a project's pyproject.toml; empty if it has none.
+
+    Args:
+        tree: The project's folder in the revision's worktree.
+        side: Whose it is, for messages.
+
+    Raises:
+        EnvironmentBuildError: If the file cannot be read.
+    """
+    file = tree / "pyproject.toml"
+    if not file.is_file():
+        return {}
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise EnvironmentBuildError(
+            f"pyproject.toml cannot be read: {error}", side=side, looked_in=f"the {side}", next_step="correct it"
+        ) from error
+
+
+def is_packaged(folder: Path, side: Side) -> bool:
+    """Whether a wheel can be built from a folder of a revision.
+
+    Args:
+        folder: The folder in the revision's worktree.
+        side: Whose it is, for messages.
+
+    Raises:
+        EnvironmentBuildError: If its pyproject.toml cannot be read.
+    """
+    return bool({"project", "build-system"} & read_project(folder, side).keys()) or (folder / "setup.py").is_file()
+
+
+def _read_constraints(tree: Path, paths: Iterable[str], side: Side) -> str:
+    """All constraints files of a revision; a file that the baseline lacks is skipped."""
+    texts = []
+    for path in paths:
+        file = tree / path
+        if file.is_file():
+            texts.append(file.read_text(encoding="utf-8"))
+        elif side is Side.CANDIDATE:
+            raise EnvironmentBuildError(
+                f"there is no constraints file {path!r}",
+                side=side,
+                looked_in=f"constraints in [tool.mainstay] and the tree of the {side}",
+                next_step="add the file, or remove it from the configuration",
+            )
+    return "\n".join(texts)
+
+
+def _groups(project: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Entries of each dependency group, by its normalised name."""
+    return {normal_name(name): entries for name, entries in project.get("dependency-groups", {}).items()}
+
+
+def expand_group(project: Mapping[str, Any], group: str, *, within: Collection[str] = ()) -> list[str]:
+    """Requirements of a dependency group, including nested groups; empty if there is no such group.
+
+    Entries that mean nothing, and groups that include themselves, are left out; uv refuses them.
+
+    Args:
+        project: Contents of a pyproject.toml.
+        group: Name of the group, in any spelling that PEP 735 takes for the same.
+        within: Normalised names of the groups that include it.
+
+    Example:
+        >>> groups = {"benchmarks": ["pytest", {"include-group": "Some_More"}], "some-more": ["tabulate"]}
+        >>> expand_group({"dependency-groups": groups}, "benchmarks")
+        ['pytest', 'tabulate']
+    """
+    name = normal_name(group)
+    requirements = []
+    for entry in () if name in within else _groups(project).get(name, ()):
+        if isinstance(entry, str):
+            requirements.append(entry)
+        elif "include-group" in entry:
+            requirements += expand_group(project, entry["include-group"], within={*within, name})
+    return requirements
+
+
+def drop_names(constraints: str, names: Iterable[str]) -> str:
+    r"""Remove the constraints on some packages, with their hashes.
+
+    Example:
+        >>> drop_names("pytest==9.0 \\\n    --hash=sha256:00\nnumpy==2.0\n", ["pytest"])
+        'numpy==2.0\n'
+    """
+    entries = re.findall(r"(?:[^\n]*\\\n)*[^\n]*\n?", constraints)
+    unwanted = set(names)
+    return "".join(entry for entry in entries if requirement_name(entry) not in unwanted)
