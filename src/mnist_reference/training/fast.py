@@ -6,8 +6,9 @@ the loop, to the model or to the optimiser has a larger effect than the rounding
 it: training then uses the plain loop.
 
 On one thread of a CPU, both ways call the same kernels on the same shapes in the same order and give weights and losses
-of the same bits. On several threads and on an accelerator, products are split differently, and their sums
-are rounded differently: see :data:`ROUNDING`.
+of the same bits, if each layer has two units or more: products with a matrix of one row or column are products of
+vectors, whose order of summation depends on how the matrix lies in memory. On several threads and on an accelerator,
+products are split differently. Their sums are then rounded differently: see :data:`ROUNDING`.
 
 - :func:`faster`: make a faster way to train an epoch from the plain one; :func:`as_it_is` returns the plain one.
 - :func:`agrees`: whether both ways make the same steps.

