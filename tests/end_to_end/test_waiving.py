@@ -47,6 +47,7 @@ def test_a_waived_degradation_keeps_its_numbers_and_neither_stops_nor_fails_the_
     assert "2999-12-31" in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limit", "until", "words"),
     [
@@ -54,7 +55,6 @@ def test_a_waived_degradation_keeps_its_numbers_and_neither_stops_nor_fails_the_
         pytest.param(0.1, "2999-12-31", "more than the 0.1 that its waiver accepts", id="too-small"),
     ],
 )
-@pytest.mark.slow
 def test_a_waiver_that_does_not_cover_the_degradation_says_so(losing, limit, until, words):
     waive(losing, limit=limit, until="2999-12-31")
     losing.edit(".mainstay-waivers.toml", "2999-12-31", until)

@@ -62,6 +62,7 @@ def specs(make_specs, tmp_path):
     return specs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "pool",
     [
@@ -70,7 +71,6 @@ def specs(make_specs, tmp_path):
     ],
 )
 @pytest.mark.parametrize("worse", ["candidate", "neither"])
-@pytest.mark.slow
 def test_a_gate_comes_to_the_same_verdict_over_processes_and_threads(specs, pool, worse):
     both = specs(worse)
     workloads = [

@@ -2,6 +2,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 
 import pytest
 import uv
@@ -40,6 +41,16 @@ def shelf(tmp_path, monkeypatch, cache, asked):
     publish(folder, "tool", "2.0")
     monkeypatch.setenv("UV_DEFAULT_INDEX", folder.as_uri())
     monkeypatch.setenv("UV_CACHE_DIR", str(shutil.copytree(asked, tmp_path / "uv-cache")))
+    return folder
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """A folder for temporary files, also for child processes."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder
 
 

@@ -4,7 +4,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from pathlib import Path
 
@@ -630,16 +629,6 @@ def test_a_removed_worktree_leaves_nothing(project, tmp_path):
 
     assert not (tmp_path / "worktree").exists()
     assert repository.worktrees() == (project,)
-
-
-@pytest.fixture
-def temporary(tmp_path, monkeypatch):
-    """A folder for temporary files, also for child processes."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
 
 
 KILLED = """

@@ -1,6 +1,5 @@
 import subprocess
 import sys
-import tempfile
 import time
 import traceback
 from contextlib import suppress
@@ -154,16 +153,6 @@ LEAVING_BACKEND = """
 import tempfile
 tempfile.mkdtemp(prefix="of-a-build-")
 """
-
-
-@pytest.fixture
-def temporary(tmp_path, monkeypatch):
-    """A folder for temporary files of the test's own."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
 
 
 @pytest.mark.parametrize("ending", ["", "raise SystemExit('broken')", "os.kill(os.getppid(), signal.SIGKILL)"])

@@ -534,6 +534,7 @@ ENDED = """channel.send("finished", outcome="completed", cause="", detail=[], du
                            values={"call_time": 1e-9})"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "after", "cause"),
     [
@@ -553,7 +554,6 @@ ENDED = """channel.send("finished", outcome="completed", cause="", detail=[], du
         ),
     ],
 )
-@pytest.mark.slow
 def test_a_workload_that_contradicts_what_the_gate_has_heard_fails_alone(measure, body, after, cause):
     trials, _ = measure(FORGING.format(body=body, after=after), "test_a", "test_sound", seconds=1.0)
 

@@ -209,6 +209,7 @@ for num_threads in (1, 2, 3, 4):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "variables",
     [
@@ -217,7 +218,6 @@ for num_threads in (1, 2, 3, 4):
         pytest.param({"MKL_CBWR": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}, id="avx2"),
     ],
 )
-@pytest.mark.slow
 def test_libraries_that_take_other_kernels_make_the_same_steps(variables):
     folder = os.path.dirname(__file__)
     done = subprocess.run(
