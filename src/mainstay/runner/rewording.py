@@ -27,6 +27,18 @@ from typing import Any, NamedTuple, TypedDict
 TEXT, DOCSTRINGS, POSITIONS, CLASS_LINES, LOCALS = "text", "docstrings", "positions", "class lines", "locals"
 """What may differ between modules that execute the same code, and what code could read of itself."""
 
+ATTRIBUTES: dict[str, frozenset[str]] = {
+    DOCSTRINGS: frozenset({"__doc__"}),
+    POSITIONS: frozenset(
+        {
+            "f_lineno", "tb_lineno", "co_firstlineno", "__firstlineno__", "co_lines", "co_positions", "co_linetable",
+            "gi_frame", "cr_frame", "ag_frame", "cr_origin", "__warningregistry__",
+        }
+    ),
+    LOCALS: frozenset({"f_locals"}),
+}  # fmt: skip
+"""Attributes that hold what differs. A template names them, too, so files that are no modules are searched for these."""
+
 READERS: dict[str, frozenset[str]] = {
     TEXT: frozenset(
         {
@@ -45,42 +57,30 @@ READERS: dict[str, frozenset[str]] = {
     ),
     DOCSTRINGS: frozenset(
         {
-            "__doc__", "getdoc", "pydoc", "doctest", "__dict__", "__globals__", "f_globals", "getmembers",
+            *ATTRIBUTES[DOCSTRINGS], "getdoc", "pydoc", "doctest", "__dict__", "__globals__", "f_globals", "getmembers",
             "getmembers_static", "__prepare__", "__getstate__", "__reduce__", "__reduce_ex__",
         }
     ),
     POSITIONS: frozenset(
         {
-            "lineno", "f_lineno", "tb_lineno", "co_firstlineno", "__firstlineno__", "co_lines", "co_linetable", "co_lnotab",
-            "co_positions", "end_lineno", "colno", "end_colno", "col_offset", "tb_lasti", "f_lasti", "traceback",
-            "format_exc", "print_exc", "print_exception", "format_exception", "format_tb", "print_tb", "extract_tb",
-            "extract_stack", "format_stack", "print_stack", "walk_tb", "walk_stack", "StackSummary", "FrameSummary",
-            "TracebackException", "stack_info", "findCaller", "showwarning", "formatwarning", "warn_explicit",
-            "catch_warnings", "excepthook", "print_last", "cgitb", "_getframe", "currentframe", "getframeinfo",
-            "getouterframes", "getinnerframes", "tb_frame", "tb_next", "gi_frame", "cr_frame", "ag_frame", "cr_origin",
-            "set_coroutine_origin_tracking_depth", "__warningregistry__",
+            *ATTRIBUTES[POSITIONS], "lineno", "co_lnotab", "end_lineno", "colno", "end_colno", "col_offset", "tb_lasti",
+            "f_lasti", "traceback", "format_exc", "print_exc", "print_exception", "format_exception", "format_tb",
+            "print_tb", "extract_tb", "extract_stack", "format_stack", "print_stack", "walk_tb", "walk_stack",
+            "StackSummary", "FrameSummary", "TracebackException", "stack_info", "findCaller", "showwarning",
+            "formatwarning", "warn_explicit", "catch_warnings", "excepthook", "print_last", "cgitb", "_getframe",
+            "currentframe", "getframeinfo", "getouterframes", "getinnerframes", "tb_frame", "tb_next",
+            "set_coroutine_origin_tracking_depth",
         }
     ),
     CLASS_LINES: frozenset({"__dict__", "getmembers", "getmembers_static", "__prepare__"}),
     LOCALS: frozenset(
         {
-            "f_locals", "co_varnames", "UnboundLocalError", "NameError", "_getframe", "currentframe", "getargvalues",
+            *ATTRIBUTES[LOCALS], "co_varnames", "UnboundLocalError", "NameError", "_getframe", "currentframe",
+            "getargvalues",
         }
     ),
 }  # fmt: skip
 """Names, as attributes, globals, imports or words of a string, by which code could read what differs."""
-
-ATTRIBUTES: dict[str, frozenset[str]] = {
-    DOCSTRINGS: frozenset({"__doc__"}),
-    POSITIONS: frozenset(
-        {
-            "f_lineno", "tb_lineno", "co_firstlineno", "__firstlineno__", "co_lines", "co_positions", "co_linetable",
-            "gi_frame", "cr_frame", "ag_frame", "cr_origin", "__warningregistry__",
-        }
-    ),
-    LOCALS: frozenset({"f_locals"}),
-}  # fmt: skip
-"""Attributes that hold what differs. A template names them, too, so files that are no modules are searched for these."""
 
 BUILTIN_READERS: dict[str, frozenset[str]] = {
     DOCSTRINGS: frozenset({"vars", "globals", "locals", "dir", "help", "exec", "eval", "compile"}),
