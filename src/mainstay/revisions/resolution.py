@@ -156,9 +156,9 @@ def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configurat
     """Resolve the dependencies of both revisions as of the same time.
 
     Runtime dependencies come from each revision, under its own constraints, even if the candidate names them in its group
-    ``benchmarks`` too, also those that it adds. All other packages of that group, and pytest, come from the candidate for both revisions. A
-    resolution is stored for one day, for the two revisions together. This saves seconds and lets a gate run without
-    network, and both revisions are always resolved on the same day.
+    ``benchmarks`` too, also those that it adds. All other packages of that group, and pytest, come from the candidate
+    for both revisions. A resolution is stored for one day, for the two revisions together. This saves seconds and lets a
+    gate run without network, and both revisions are always resolved on the same day.
 
     Args:
         trees: Worktree of each revision.
@@ -632,17 +632,15 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
     kept = [pin for pin in own.pins if requirement_name(pin) in kept_names]
     kept += [pin for pin in harness.pins if requirement_name(pin) in added]  # a measuring package may need them, too
     measured = _compile_measured(baseline, borrowed, kept, _options_for(_names(borrowed), candidate, baseline))
-    hidden = _hidden(baseline, own.pins, measured.pins, required.pins, found.pins)
+    measured = measured._replace(local=tuple(sorted({*measured.local, *_helpers(baseline, alone, harness)})))
     groups = {side: expand_group(requests[side].project, MEASURING_GROUP) for side in Side}
-    unnamed = hidden - (_names(groups[Side.CANDIDATE]) - {"pytest"})
-    moved = unnamed & (_names(own.pins) ^ _names(required.pins))
-    brought = moved & _names(candidate.compile_pytest("\n".join(_exact(found.pins))).pins) if moved else moved
-    contested = hidden - brought | (_names(own.pins) - _names({*own.pins} & {*measured.pins}))
-    local = {*measured.local, *_helpers(baseline, alone, harness)}
-    contested |= ({*own.local} ^ {*required.local}) & local.intersection(found.local) - {"."}
+    contested, brought = _decided_by_measuring(
+        requests,
+        {Side.BASELINE: own, Side.CANDIDATE: required},
+        {Side.BASELINE: measured, Side.CANDIDATE: found},
+    )
     return {
         Side.BASELINE: measured._replace(
-            local=tuple(sorted(local)),
             altered=tuple(sorted(_altered(groups, alone and alone.pins, measured.pins, kept_names))),
             lacking=tuple(sorted(_lacking(baseline, groups, alone, measured.pins))),
             contested=tuple(sorted(contested - {"pytest"})),
@@ -744,9 +742,31 @@ def _helpers(baseline: _Request, alone: _Pins | None, harness: _Pins) -> set[str
     return shared.union(alone.local if alone else ())
 
 
-def _hidden(
-    baseline: _Request, own: Iterable[str], measured: Iterable[str], required: Iterable[str], found: Iterable[str]
-) -> set[str]:
+def _decided_by_measuring(
+    requests: Mapping[Side, _Request], needed: Mapping[Side, _Pins], measured: Mapping[Side, _Pins]
+) -> tuple[set[str], set[str]]:
+    """Names of the dependencies on which the measuring packages decide: those that need a review, and the others.
+
+    The others are what the change adds or drops and pytest needs anyway, unless the candidate's group names it.
+
+    Args:
+        requests: Requests for both revisions.
+        needed: What each revision needs itself.
+        measured: Each revision with the candidate's measuring packages.
+    """
+    own, required = needed[Side.BASELINE], needed[Side.CANDIDATE]
+    its, found = measured[Side.BASELINE], measured[Side.CANDIDATE]
+    candidate = requests[Side.CANDIDATE]
+    hidden = _hidden(requests[Side.BASELINE], needed, measured)
+    named = _names(expand_group(candidate.project, MEASURING_GROUP)) - {"pytest"}
+    moved = (hidden - named) & (_names(own.pins) ^ _names(required.pins))
+    brought = moved & _names(candidate.compile_pytest("\n".join(_exact(found.pins))).pins) if moved else set()
+    not_its_own = _names(own.pins) - _names({*own.pins} & {*its.pins})
+    local = ({*own.local} ^ {*required.local}) & {*its.local} & {*found.local} - {"."}
+    return (hidden - brought) | not_its_own | local, brought
+
+
+def _hidden(baseline: _Request, needed: Mapping[Side, _Pins], measured: Mapping[Side, _Pins]) -> set[str]:
     """Names of dependencies whose change the measuring packages would hide.
 
     These are the packages that the change bumps, adds or drops, if the candidate is measured with them otherwise than it
@@ -754,13 +774,13 @@ def _hidden(
 
     Args:
         baseline: Request for the baseline.
-        own: Pins of what the baseline needs itself.
-        measured: Pins of the baseline with the candidate's measuring packages.
-        required: Pins of what the candidate needs itself.
-        found: Pins of the candidate with its measuring packages.
+        needed: What each revision needs itself.
+        measured: Each revision with the candidate's measuring packages.
     """
+    own, required = (needed[side].pins for side in (Side.BASELINE, Side.CANDIDATE))
+    its, found = (measured[side].pins for side in (Side.BASELINE, Side.CANDIDATE))
     otherwise = _names({*required} - {*found}) | (_names(found) - _names(required))
-    lent = _names(measured) - _names(own)
+    lent = _names(its) - _names(own)
     suspects = (otherwise & _names([*own, *required])) | (lent & _names(required))
     if not suspects:
         return suspects
