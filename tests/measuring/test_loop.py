@@ -846,6 +846,53 @@ def test_decided_workloads_take_no_part_in_later_pairs(run):
     assert {task.workload for request in machine.requests[5:] for task in request.tasks} == {"u"}
 
 
+@pytest.mark.parametrize(
+    ("seconds_left", "expected"),
+    [
+        pytest.param(10_000.0, 2.5, id="ample"),
+        pytest.param(150.0, 1.5, id="some"),  # 0.8 of it over 15 pairs of two workloads, which take 5 s to start
+        pytest.param(110.0, 0.5, id="scarce"),
+    ],
+)
+def test_pairs_after_the_first_look_are_lengthened_if_all_looks_fit(run, seconds_left, expected):
+    slower = {Side.BASELINE: 1.0, Side.CANDIDATE: 1.05}
+    machine = Machine({"t": EQUAL, "u": slower, "v": slower})
+
+    _, measurement = run(
+        machine,
+        logs=logs_of(*map(timed_workload, "tuv")),
+        design=Design(num_gated=3),
+        pair_seconds=0.5,
+        longest_pair_seconds=2.5,
+        clock=lambda: 0.0,
+        deadline=seconds_left,
+    )
+
+    assert [request.seconds for request in machine.requests[:8]] == pytest.approx([0.5] * 5 + [expected] * 3)
+    told = f"from pair 6 on, the 2 open workloads are each measured for {expected} s a pair in place of 0.5 s"
+    assert (told in measurement.notes) is (expected > 0.5)
+
+
+def test_pairs_are_not_lengthened_while_whole_runs_are_open(run):
+    slower = {Side.BASELINE: 1.0, Side.CANDIDATE: 1.05}
+    machine = Machine({"t": slower})
+    slightly_worse = Subject(accuracy(), accuracy(degradation=0.01, stream="b"))
+
+    run(
+        slightly_worse,
+        logs=logs_of(Workload(id=WORKLOAD, execution=TRAINED, metrics=(METRIC,)), timed_workload("t")),
+        design=Design(num_gated=2),
+        measure_timed=machine.measure_timed,
+        pair_seconds=0.5,
+        longest_pair_seconds=2.5,
+    )
+
+    trained = {pair for pair, _, _ in slightly_worse.measured}
+    beside_trainings = [request.seconds for request in machine.requests if request.pair in trained]
+    assert len(beside_trainings) > 5
+    assert set(beside_trainings) == {0.5}
+
+
 def test_the_order_of_workloads_changes_from_pair_to_pair(run):
     names = "abcd"
     machine = Machine(dict.fromkeys(names, EQUAL))

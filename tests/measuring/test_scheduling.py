@@ -7,10 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mainstay.measuring.scheduling import (
+    LEAST_PAIR_SECONDS,
+    SHARE_OF_SECONDS,
+    START_SECONDS,
     derive_seeds,
     describe_fit,
     draw_order,
     fitted_pair_seconds,
+    lengthened_pair_seconds,
     measure_all,
     unshortened_seconds,
 )
@@ -155,6 +159,22 @@ def test_the_budget_for_pairs_of_a_length_is_the_least_that_leaves_them_as_long(
 
         assert fitted == pair_seconds > shortened
         assert describe_fit(pair_seconds, fitted, num_timed=num_timed, looks=looks, seconds=seconds) == ""
+
+
+@given(
+    planned=st.floats(LEAST_PAIR_SECONDS, 2.5),
+    num_timed=st.integers(0, 200),
+    num_pairs=st.integers(0, 15),
+    seconds_left=st.floats(-10, 2_000),
+)
+def test_later_pairs_are_lengthened_up_to_the_configured_time_and_leave_a_reserve(
+    planned, num_timed, num_pairs, seconds_left
+):
+    seconds = lengthened_pair_seconds(planned, 2.5, num_timed=num_timed, num_pairs=num_pairs, seconds_left=seconds_left)
+
+    assert planned <= seconds <= 2.5
+    if seconds > planned:
+        assert num_pairs * (num_timed * seconds + START_SECONDS) <= SHARE_OF_SECONDS * seconds_left * (1 + 1e-9)
 
 
 @pytest.mark.parametrize(("seconds", "is_said"), [(27.0, False), (25.0, True)])

@@ -52,6 +52,7 @@ RECORDS_BY_DEFINITION = {
 
 ADDED = (
     ("plan", "arguments"),
+    ("plan", "longest_pair_seconds"),
     ("finding", "is_new"),
     ("finding", "broken_seed"),
     ("items", "share"),

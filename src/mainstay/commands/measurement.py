@@ -108,6 +108,7 @@ def measuring(
             repeats=repeats,
             trial_seconds=plan.trial_seconds,
             pair_seconds=plan.pair_seconds,
+            longest_pair_seconds=plan.longest_pair_seconds,
             fail_fast=plan.fail_fast,
             waive=waive,
             deadline=time.monotonic() + plan.seconds,

@@ -70,6 +70,7 @@ def fix_plan(
         pair_seconds=fitted_pair_seconds(
             configuration.pair_seconds, num_timed=num_timed, looks=looks, seconds=start.seconds
         ),
+        longest_pair_seconds=configuration.pair_seconds,
         trial_seconds=configuration.trial_seconds,
         fail_fast=start.fail_fast,
         inconclusive=configuration.inconclusive,

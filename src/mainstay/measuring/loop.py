@@ -28,6 +28,7 @@ from mainstay.measuring.scheduling import (
     draw_block_orders,
     draw_order,
     draw_workload_order,
+    lengthened_pair_seconds,
     measure_all,
 )
 from mainstay.measuring.sharding import Shard
@@ -146,7 +147,9 @@ class Measurement:
             this gate depends on it. This costs one training run for each workload, after everything else, and is done
             only if a later gate could then reuse at least two trials.
         trial_seconds: Time limit of one trial.
-        pair_seconds: Total time of the blocks of each timed workload in a pair.
+        pair_seconds: Total time of the blocks of each timed workload in a pair up to the first look.
+        longest_pair_seconds: Time to which later pairs are lengthened if so few workloads are still open that all looks
+            fit into the budget; 0 if they are not lengthened.
         fail_fast: Whether the first ``fail`` that blocks, and that no waiver covers, ends the gate.
         waive: Applies the waivers to findings.
         deadline: Time after which no pair is started; a pair that is running then is ended and dropped.
@@ -174,6 +177,7 @@ class Measurement:
     repeats: frozenset[str] = frozenset()
     trial_seconds: float
     pair_seconds: float
+    longest_pair_seconds: float = 0.0
     fail_fast: bool
     waive: Callable[[Sequence[Finding]], Sequence[Finding]] = tuple
     deadline: float
@@ -209,7 +213,7 @@ class Measurement:
             if not undecided or self._is_stopped(findings):
                 break
             self.observer.phase(f"pairs up to look {look}")
-            self._measure_up_to(look, undecided)
+            self._measure_up_to(look, undecided, self._pair_seconds_up_to(look, undecided))
             for log in undecided:
                 log.settle_exact()
             findings = self._judge()
@@ -227,7 +231,8 @@ class Measurement:
     def measure_pairs(self, num_pairs: int) -> None:
         """Measure a fixed number of pairs of every workload, even if fewer would decide it, as a calibration does."""
         self.observer.phase(f"{num_pairs} pairs")
-        self._measure_up_to(num_pairs, [log for log in self._logs.values() if not isinstance(log, EvaluationLog)])
+        logs = [log for log in self._logs.values() if not isinstance(log, EvaluationLog)]
+        self._measure_up_to(num_pairs, logs, self.pair_seconds)
 
     def measure_share(self, num_pairs: int, shard: Shard) -> MeasuredShare:
         """Measure the pairs of one shard, which cannot know what the others find: all up to a number, without looks.
@@ -334,16 +339,38 @@ class Measurement:
             if log.is_nondeterministic:
                 self.notes.append(f"{log.workload.id}: {DigestComparison.NOT_REPEATABLE.value}")
 
-    def _measure_up_to(self, look: int, logs: Sequence[WorkloadLog]) -> None:
+    def _pair_seconds_up_to(self, look: int, logs: Sequence[WorkloadLog]) -> float:
+        """Time of each open workload in the timed pairs up to a look; a note tells of pairs that are lengthened.
+
+        They are not while whole runs are open, too, since it is not known how much of the budget those will need.
+        """
+        if look == self.design.looks[0] or not all(log.workload.execution.is_interleaved for log in logs):
+            return self.pair_seconds
+        missing = [pair for pair in range(self.design.max_pairs) if any(not log.has_pair(pair) for log in logs)]
+        seconds = lengthened_pair_seconds(
+            self.pair_seconds,
+            self.longest_pair_seconds,
+            num_timed=len(logs),
+            num_pairs=len(missing),
+            seconds_left=self._seconds_left,
+        )
+        if seconds > self.pair_seconds:
+            who = "the only open workload is" if len(logs) == 1 else f"the {len(logs)} open workloads are each"
+            times = f"{seconds:.2g} s a pair in place of {self.pair_seconds:.2g} s"
+            self.notes.append(f"from pair {missing[0] + 1} on, {who} measured for {times}")
+        return seconds
+
+    def _measure_up_to(self, look: int, logs: Sequence[WorkloadLog], pair_seconds: float) -> None:
         """Measure the pairs needed for a look: first runs that may overlap, then those that need the machine to themselves."""
         whole = [log for log in logs if not (log.workload.execution.is_once or log.workload.execution.is_interleaved)]
         overlapping = [log for log in whole if log.workload.execution.may_overlap]
         alone = [log for log in whole if not log.workload.execution.may_overlap]
         self._measure((log, pair) for pair in range(look) for log in overlapping)
         self._measure((log, pair) for pair in range(look) for log in alone)
-        self._measure_timed_up_to(look, [log for log in logs if log.workload.execution.is_interleaved])
+        timed = [log for log in logs if log.workload.execution.is_interleaved]
+        self._measure_timed_up_to(look, timed, pair_seconds)
 
-    def _measure_timed_up_to(self, look: int, logs: Sequence[WorkloadLog]) -> None:
+    def _measure_timed_up_to(self, look: int, logs: Sequence[WorkloadLog], pair_seconds: float) -> None:
         """Measure what is not known yet of the timed pairs up to a look, one after the other."""
         pairs = [pair for pair in range(look) if any(not log.has_pair(pair) for log in logs)]
         groups = [(pair, measured_with) for pair in pairs for measured_with in _sources(logs)]
@@ -352,7 +379,7 @@ class Measurement:
             groups,
             self.measure_timed,
             self._here.executor,
-            arguments=lambda group: (replace(self._timed_request(*group, logs), seconds_left=self._seconds_left),),
+            arguments=lambda group: (self._timed_request(*group, logs, pair_seconds),),
             num_at_once=1,
             deadline=self.deadline,
             clock=self.clock,
@@ -363,7 +390,9 @@ class Measurement:
             self._take(result.trials)
             self._tell(num_done, len(groups), start)
 
-    def _timed_request(self, pair: int, measured_with: MeasuredWith, logs: Sequence[WorkloadLog]) -> TimedRequest:
+    def _timed_request(
+        self, pair: int, measured_with: MeasuredWith, logs: Sequence[WorkloadLog], pair_seconds: float
+    ) -> TimedRequest:
         """Request for a timed pair: the workloads measured with these files that are neither known nor settled."""
         wanted = {
             log.workload.id: log
@@ -382,8 +411,9 @@ class Measurement:
                 )
                 for name in order
             ),
-            seconds=self.pair_seconds,
+            seconds=pair_seconds,
             limit_s=self.trial_seconds,
+            seconds_left=self._seconds_left,
             measured_with=measured_with,
         )
 

@@ -122,6 +122,31 @@ def fitted_pair_seconds(wanted: float, *, num_timed: int, looks: Sequence[int], 
     return min(wanted, max(LEAST_PAIR_SECONDS, share))
 
 
+def lengthened_pair_seconds(
+    planned: float, wanted: float, *, num_timed: int, num_pairs: int, seconds_left: float
+) -> float:
+    """Time of each timed workload in a pair after the first look, when fewer workloads share what is left of the budget.
+
+    Of the workloads that are still open, only their number counts and not what was measured of them: a workload's later
+    pairs are less noisy if the others need less time, whatever its own values are. The test of their mean stays valid.
+
+    Args:
+        planned: Time up to the first look; no later pair is shorter.
+        wanted: Configured time, which is not exceeded.
+        num_timed: Number of timed workloads that are still open.
+        num_pairs: Number of pairs up to the last look that are not measured yet.
+        seconds_left: Seconds left of the budget.
+
+    Example:
+        >>> [round(lengthened_pair_seconds(0.84, 2.5, num_timed=n, num_pairs=15, seconds_left=450), 2) for n in (6, 12, 90)]
+        [2.5, 1.58, 0.84]
+    """
+    if not num_timed or not num_pairs:
+        return planned
+    share = (SHARE_OF_SECONDS * seconds_left / num_pairs - START_SECONDS) / num_timed
+    return max(planned, min(wanted, share))
+
+
 def unshortened_seconds(pair_seconds: float, *, num_timed: int, looks: Sequence[int]) -> int:
     """A whole budget, about the smallest, for which :func:`fitted_pair_seconds` does not shorten the time in a pair.
 

@@ -78,6 +78,8 @@ class Plan:
         margins_by_dataset: Margins by data set and metric id, if they differ from the metric's own margin.
         seconds: Budget for measuring.
         pair_seconds: Total time of the blocks of each timed workload in a pair, of both revisions together.
+        longest_pair_seconds: Configured time, to which pairs after the first look are lengthened if so few workloads are
+            still open that all looks fit into the budget; 0 if they are not lengthened.
         trial_seconds: Time limit of one trial.
         fail_fast: Whether the first ``fail`` that blocks, and that no waiver covers, stops the gate.
         inconclusive: Exit status of an inconclusive gate: 3, 0 or 1. ``"warn"`` means 0 if the estimates of all
@@ -103,6 +105,7 @@ class Plan:
     margins_by_dataset: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     seconds: float
     pair_seconds: float = DEFAULT_PAIR_SECONDS
+    longest_pair_seconds: float = 0.0
     trial_seconds: float = 600.0
     fail_fast: bool
     inconclusive: Literal[0, 1, 3, "warn"]

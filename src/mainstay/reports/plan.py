@@ -93,7 +93,10 @@ def _of_measuring(plan: Plan) -> Iterator[tuple[str, str]]:
         "for a trial": plan.trial_seconds,
         "of blocks in a timed pair": plan.pair_seconds,
     }
-    yield "limits", ", ".join(f"{seconds_text(seconds)} {what}" for what, seconds in limits.items())
+    told = [f"{seconds_text(seconds)} {what}" for what, seconds in limits.items()]
+    if plan.longest_pair_seconds > plan.pair_seconds:
+        told.append(f"{seconds_text(plan.longest_pair_seconds)} after the first look if few workloads are still open")
+    yield "limits", ", ".join(told)
     salt = f"the salt {plan.salt!r}, " if plan.salt else ""
     yield "seeds", f"derived from {salt}the baseline's commit and the workload"
     started = [f"threads in each: {plan.threads}", f"accuracy trials at once: {plan.jobs}"]
