@@ -1,14 +1,17 @@
-"""Compare rules for the length of later pairs, when 100 timed workloads share a budget that is too small for all of them.
+"""Compare lengths of timed pairs up to the first look and after it, in small gates and in large ones.
 
 Run from the root of the repository, about ten minutes; it writes ``docs/results/pair_lengths.json``::
 
     python -m experiments.pair_lengths
 
-The pairs up to the first look are as long as a gate plans them. Then fewer workloads are open, and a rule says how long
-the pairs are from there on. Of the variance of a pair, a given share falls as the pair gets longer (*within*); the rest
-differs from process to process, and no longer pair reduces it. All rules judge the same draws, by the functions that
-judge a gate. The rules that only count the open workloads leave the test valid, whatever the noise; one that takes their
-deviations into account would need more than that, and is tried to see what it would gain.
+Of the variance of a pair, a given share falls as the pair gets longer (*within*); the rest differs from process to
+process, and no longer pair reduces it. All lengths and rules judge the same draws, by the functions that judge a gate.
+
+First come gates that have time enough for all looks, by the length of the pairs up to the first look and of those after
+it. Then 100 timed workloads share a budget that is too small for all of them: the pairs up to the first look are as long
+as a gate plans them, and a rule says how long the others are. The rules that only count the open workloads leave the test
+valid, whatever the noise; one that takes their deviations into account would need more than that, and is tried to see
+what it would gain. Last come the error rates of the rules.
 """
 
 from __future__ import annotations
@@ -23,13 +26,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.provenance import ROOT, Row, commit, versions, write_results
-from experiments.simulate import NOISE, Rate, draw_degradations, judge_gates
+from experiments.simulate import NOISE, Rate, Verdicts, draw_degradations, judge_gates
 from mainstay.gates.policy import Design
-from mainstay.measuring.scheduling import START_SECONDS, fitted_pair_seconds, lengthened_pair_seconds
+from mainstay.measuring.scheduling import (
+    LENGTHENING,
+    START_SECONDS,
+    fitted_pair_seconds,
+    lengthened_pair_seconds,
+)
 from mainstay.records.plans import DEFAULT_PAIR_SECONDS
 
 SEED = 20_261_130
-NUM_METRICS = 100
+NUM_FEW, NUM_METRICS = 6, 100
 MARGIN = 0.05
 SECONDS = 900.0
 CORRELATION = 0.3
@@ -66,7 +74,7 @@ class State:
             [
                 [
                     lengthened_pair_seconds(
-                        PLANNED, DEFAULT_PAIR_SECONDS, num_timed=int(count), num_pairs=num_pairs, seconds_left=left
+                        PLANNED, LONGEST, num_timed=int(count), num_pairs=num_pairs, seconds_left=left
                     )
                 ]
                 for count, left in zip(self.is_open.sum(axis=1), self.seconds_left, strict=True)
@@ -74,6 +82,7 @@ class State:
         )
 
 
+LONGEST = LENGTHENING * DEFAULT_PAIR_SECONDS
 PLANNED = fitted_pair_seconds(
     DEFAULT_PAIR_SECONDS, num_timed=NUM_METRICS, looks=Design(num_gated=NUM_METRICS).looks, seconds=SECONDS
 )
@@ -84,7 +93,7 @@ def by_deviation(state: State) -> Values:
     added = (state.lengthened(state.until_last_look) - PLANNED) * state.is_open.sum(axis=1, keepdims=True)
     weights = state.deviations * state.is_open
     shares = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
-    return np.asarray(PLANNED + np.minimum(added * shares, DEFAULT_PAIR_SECONDS - PLANNED))
+    return np.asarray(PLANNED + np.minimum(added * shares, LONGEST - PLANNED))
 
 
 ADOPTED = "longer if all looks fit"
@@ -182,6 +191,49 @@ def simulate(
     return Gates(passes=passes, fails=fails, seconds=seconds)
 
 
+START_OF_PAIR_SECONDS = 2.5
+"""Measured time of the two processes of a pair to start and import (``docs/results/pair_noise.json``)."""
+
+LENGTHS = ((2.5, 2.5), (1.0, 1.0), (1.0, 2.5), (0.5, 1.25))
+"""Seconds of each workload in a pair up to the first look, and after it."""
+
+
+def lengths(num_gates: int) -> Iterator[Row]:
+    """Verdicts and seconds of gates that have time for all looks, by the lengths of their pairs; the noise is that of 2.5 s."""
+    design = Design(num_gated=NUM_FEW)
+    for deviation in (0.01, 0.02, 0.03, 0.04):
+        for within in (0.1, 0.3, 0.6):
+            for first, later in LENGTHS:
+                rng = np.random.default_rng([SEED, round(1000 * deviation)])
+                shape = (num_gates, NUM_FEW, design.max_pairs)
+                seconds = np.where(np.arange(design.max_pairs) < design.looks[0], first, later)
+                own = deviation * np.exp(SPREAD * rng.standard_normal(shape[:2]))
+                noise = rng.standard_normal(shape) * np.sqrt(within * LENGTHS[0][0] / seconds + 1 - within)
+                clean, worse = noise * own[..., None], noise * own[..., None]
+                worse[:, 0] += 2 * MARGIN
+                found, harmed = (
+                    judge_gates(each, values=None, margin=MARGIN, design=design) for each in (clean, worse)
+                )
+                yield {
+                    "sd": deviation,
+                    "within": within,
+                    "first_s": first,
+                    "later_s": later,
+                    "gates_that_pass": asdict(_rate(found.gate_passes)),
+                    "harmed_fails": asdict(_rate(harmed.fails[:, 0])),
+                    "seconds": round(float(_seconds(found, design, seconds).mean()), 1),
+                }
+
+
+def _seconds(found: Verdicts, design: Design, seconds: Values) -> Values:
+    """(gates,) time to measure until every metric is decided, if a pair measures only the open ones."""
+    is_decided = found.passes | found.fails
+    last = np.where(is_decided, found.pairs_of_metric, design.max_pairs)
+    of_look = [max(look for look in (0, *design.looks) if look <= pair) for pair in range(design.max_pairs)]
+    num_open = (last[..., None] > np.array(of_look)).sum(axis=1)
+    return np.asarray(np.where(num_open > 0, num_open * seconds + START_OF_PAIR_SECONDS, 0.0).sum(axis=1))
+
+
 def decided(num_gates: int) -> Iterator[Row]:
     """How much of gates of equal revisions each rule decides, by noise."""
     for median in (0.015, 0.02, 0.03, 0.04):
@@ -234,7 +286,9 @@ def _rate(happened: Flags | np.bool_) -> Rate:
 def main(argv: Sequence[str] | None = None) -> int:
     """Simulate and write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--gates", type=int, default=400, help="of each kind; ten times as many for the error rates")
+    parser.add_argument(
+        "--gates", type=int, default=400, help="of each kind; ten times as many of small gates and for the error rates"
+    )
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results" / "pair_lengths.json")
     options = parser.parse_args(argv)
     content = {
@@ -242,13 +296,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             "command": f"python -m experiments.pair_lengths --gates {options.gates}",
             "commit": commit(),
             "seed": SEED,
-            "metrics": NUM_METRICS,
+            "metrics": {"few": NUM_FEW, "many": NUM_METRICS},
             "margin": MARGIN,
             "seconds": SECONDS,
-            "planned_pair_seconds": round(PLANNED, 3),
-            "longest_pair_seconds": DEFAULT_PAIR_SECONDS,
+            "pair_seconds_of_many": [round(PLANNED, 3), LONGEST],
             "versions": versions("python", "numpy", "scipy"),
         },
+        "lengths": list(lengths(10 * options.gates)),
         "decided": list(decided(options.gates)),
         "errors": list(errors(10 * options.gates)),
     }

@@ -858,7 +858,7 @@ def test_pairs_after_the_first_look_are_lengthened_if_all_looks_fit(run, seconds
     slower = {Side.BASELINE: 1.0, Side.CANDIDATE: 1.05}
     machine = Machine({"t": EQUAL, "u": slower, "v": slower})
 
-    _, measurement = run(
+    run(
         machine,
         logs=logs_of(*map(timed_workload, "tuv")),
         design=Design(num_gated=3),
@@ -869,14 +869,14 @@ def test_pairs_after_the_first_look_are_lengthened_if_all_looks_fit(run, seconds
     )
 
     assert [request.seconds for request in machine.requests[:8]] == pytest.approx([0.5] * 5 + [expected] * 3)
-    told = f"from pair 6 on, the 2 open workloads are each measured for {expected} s a pair in place of 0.5 s"
-    assert (told in measurement.notes) is (expected > 0.5)
 
 
-def test_pairs_are_not_lengthened_while_whole_runs_are_open(run):
-    slower = {Side.BASELINE: 1.0, Side.CANDIDATE: 1.05}
-    machine = Machine({"t": slower})
-    slightly_worse = Subject(accuracy(), accuracy(degradation=0.01, stream="b"))
+@pytest.mark.parametrize(("training_s", "expected"), [(0.0, 2.5), (10.0, 0.5)])
+def test_time_that_open_trainings_will_need_lengthens_no_pairs(run, training_s, expected):
+    machine = Machine({"t": {Side.BASELINE: 1.0, Side.CANDIDATE: 1.05}})
+    slightly_worse = Subject(
+        accuracy(duration_s=training_s), accuracy(degradation=0.01, stream="b", duration_s=training_s)
+    )
 
     run(
         slightly_worse,
@@ -885,12 +885,12 @@ def test_pairs_are_not_lengthened_while_whole_runs_are_open(run):
         measure_timed=machine.measure_timed,
         pair_seconds=0.5,
         longest_pair_seconds=2.5,
+        clock=lambda: 0.0,
+        deadline=300.0,  # at most 12 further pairs of trainings take 60 s to start, and 240 s if each run takes 10 s
     )
 
-    trained = {pair for pair, _, _ in slightly_worse.measured}
-    beside_trainings = [request.seconds for request in machine.requests if request.pair in trained]
-    assert len(beside_trainings) > 5
-    assert set(beside_trainings) == {0.5}
+    assert machine.requests[8].pair in {pair for pair, _, _ in slightly_worse.measured}
+    assert [request.seconds for request in machine.requests[:9]] == [0.5] * 5 + [expected] * 4
 
 
 def test_the_order_of_workloads_changes_from_pair_to_pair(run):

@@ -91,7 +91,7 @@ def test_many_workloads_are_counted(plan):
 def test_the_time_of_a_pair_after_the_first_look_is_told_if_it_may_be_longer(plan):
     told, as_planned = (dict(plan_rows(replace(plan, pair_seconds=0.8, longest_pair_seconds=s))) for s in (2.5, 0.8))
 
-    assert told["limits"] == f"{as_planned['limits']}, 2.500 s after the first look if few workloads are still open"
+    assert told["limits"] == f"{as_planned['limits']}, up to 2.500 s after the first look"
 
 
 def test_stored_results_have_no_pairs_to_decide_before(plan):

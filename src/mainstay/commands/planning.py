@@ -17,7 +17,13 @@ from mainstay.gates.findings import smallest_honest_margin
 from mainstay.gates.policy import Design
 from mainstay.measuring.agenda import Agenda, Assignment
 from mainstay.measuring.grouped import plan_groups
-from mainstay.measuring.scheduling import derive_seeds, describe_fit, fitted_pair_seconds, unshortened_seconds
+from mainstay.measuring.scheduling import (
+    LENGTHENING,
+    derive_seeds,
+    describe_fit,
+    fitted_pair_seconds,
+    unshortened_seconds,
+)
 from mainstay.measuring.strictness import Margins
 from mainstay.records.errors import PlanError
 from mainstay.records.executions import EXECUTIONS
@@ -70,7 +76,7 @@ def fix_plan(
         pair_seconds=fitted_pair_seconds(
             configuration.pair_seconds, num_timed=num_timed, looks=looks, seconds=start.seconds
         ),
-        longest_pair_seconds=configuration.pair_seconds,
+        longest_pair_seconds=LENGTHENING * configuration.pair_seconds,
         trial_seconds=configuration.trial_seconds,
         fail_fast=start.fail_fast,
         inconclusive=configuration.inconclusive,

@@ -25,6 +25,7 @@ from mainstay.measuring.evaluated import EvaluationLog
 from mainstay.measuring.grouped import GroupLog
 from mainstay.measuring.ledger import NUM_EXACT_SEEDS, MarginSource, WorkloadLog
 from mainstay.measuring.scheduling import (
+    START_SECONDS,
     draw_block_orders,
     draw_order,
     draw_workload_order,
@@ -148,8 +149,8 @@ class Measurement:
             only if a later gate could then reuse at least two trials.
         trial_seconds: Time limit of one trial.
         pair_seconds: Total time of the blocks of each timed workload in a pair up to the first look.
-        longest_pair_seconds: Time to which later pairs are lengthened if so few workloads are still open that all looks
-            fit into the budget; 0 if they are not lengthened.
+        longest_pair_seconds: Time to which later pairs are lengthened, as far as all looks fit into the budget; 0 if they
+            are not lengthened.
         fail_fast: Whether the first ``fail`` that blocks, and that no waiver covers, ends the gate.
         waive: Applies the waivers to findings.
         deadline: Time after which no pair is started; a pair that is running then is ended and dropped.
@@ -340,25 +341,25 @@ class Measurement:
                 self.notes.append(f"{log.workload.id}: {DigestComparison.NOT_REPEATABLE.value}")
 
     def _pair_seconds_up_to(self, look: int, logs: Sequence[WorkloadLog]) -> float:
-        """Time of each open workload in the timed pairs up to a look; a note tells of pairs that are lengthened.
-
-        They are not while whole runs are open, too, since it is not known how much of the budget those will need.
-        """
-        if look == self.design.looks[0] or not all(log.workload.execution.is_interleaved for log in logs):
+        """Time of each open workload in the timed pairs up to a look: longer after the first look, if all looks fit."""
+        timed = [log for log in logs if log.workload.execution.is_interleaved]
+        if look == self.design.looks[0] or not timed:
             return self.pair_seconds
-        missing = [pair for pair in range(self.design.max_pairs) if any(not log.has_pair(pair) for log in logs)]
-        seconds = lengthened_pair_seconds(
+        missing = sum(any(not log.has_pair(pair) for log in timed) for pair in range(self.design.max_pairs))
+        others = (log for log in logs if not log.workload.execution.is_interleaved)
+        return lengthened_pair_seconds(
             self.pair_seconds,
             self.longest_pair_seconds,
-            num_timed=len(logs),
-            num_pairs=len(missing),
-            seconds_left=self._seconds_left,
+            num_timed=len(timed),
+            num_pairs=missing,
+            seconds_left=self._seconds_left - sum(map(self._seconds_until_last_look, others)),
         )
-        if seconds > self.pair_seconds:
-            who = "the only open workload is" if len(logs) == 1 else f"the {len(logs)} open workloads are each"
-            times = f"{seconds:.2g} s a pair in place of {self.pair_seconds:.2g} s"
-            self.notes.append(f"from pair {missing[0] + 1} on, {who} measured for {times}")
-        return seconds
+
+    def _seconds_until_last_look(self, log: WorkloadLog) -> float:
+        """About the longest time that the remaining pairs of whole runs will take, from those that were measured."""
+        pairs = [pair for pair in range(self.design.max_pairs) if log.has_pair(pair)]
+        total = sum(trial.duration_s + START_SECONDS / 2 for trial in log.trials.values() if not trial.repetition)
+        return (self.design.max_pairs - len(pairs)) * total / len(pairs) if pairs else 0.0
 
     def _measure_up_to(self, look: int, logs: Sequence[WorkloadLog], pair_seconds: float) -> None:
         """Measure the pairs needed for a look: first runs that may overlap, then those that need the machine to themselves."""

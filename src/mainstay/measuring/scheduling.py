@@ -122,17 +122,22 @@ def fitted_pair_seconds(wanted: float, *, num_timed: int, looks: Sequence[int], 
     return min(wanted, max(LEAST_PAIR_SECONDS, share))
 
 
+LENGTHENING = 2.5
+"""How many times as long pairs may be after the first look. Most metrics are decided there; for the others, less noise is
+worth more time, since the number of pairs is limited (``docs/results/pair_lengths.json``)."""
+
+
 def lengthened_pair_seconds(
-    planned: float, wanted: float, *, num_timed: int, num_pairs: int, seconds_left: float
+    planned: float, longest: float, *, num_timed: int, num_pairs: int, seconds_left: float
 ) -> float:
-    """Time of each timed workload in a pair after the first look, when fewer workloads share what is left of the budget.
+    """Time of each timed workload in a pair after the first look, as long as all looks fit into what is left of the budget.
 
     Of the workloads that are still open, only their number counts and not what was measured of them: a workload's later
     pairs are less noisy if the others need less time, whatever its own values are. The test of their mean stays valid.
 
     Args:
         planned: Time up to the first look; no later pair is shorter.
-        wanted: Configured time, which is not exceeded.
+        longest: Time that is not exceeded.
         num_timed: Number of timed workloads that are still open.
         num_pairs: Number of pairs up to the last look that are not measured yet.
         seconds_left: Seconds left of the budget.
@@ -144,7 +149,7 @@ def lengthened_pair_seconds(
     if not num_timed or not num_pairs:
         return planned
     share = (SHARE_OF_SECONDS * seconds_left / num_pairs - START_SECONDS) / num_timed
-    return max(planned, min(wanted, share))
+    return max(planned, min(longest, share))
 
 
 def unshortened_seconds(pair_seconds: float, *, num_timed: int, looks: Sequence[int]) -> int:

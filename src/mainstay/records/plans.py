@@ -14,8 +14,8 @@ from mainstay.records.executions import EXECUTIONS
 from mainstay.records.findings import MeasuredWith
 from mainstay.records.metrics import Metric
 
-DEFAULT_PAIR_SECONDS = 2.5
-"""Default total time in seconds of the blocks of each timed workload in a pair."""
+DEFAULT_PAIR_SECONDS = 1.0
+"""Default total time in seconds of the blocks of each timed workload in a pair up to the first look."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,9 +77,10 @@ class Plan:
         groups: Groups of metrics that are also gated by their mean; empty unless the baseline's settings group them.
         margins_by_dataset: Margins by data set and metric id, if they differ from the metric's own margin.
         seconds: Budget for measuring.
-        pair_seconds: Total time of the blocks of each timed workload in a pair, of both revisions together.
-        longest_pair_seconds: Configured time, to which pairs after the first look are lengthened if so few workloads are
-            still open that all looks fit into the budget; 0 if they are not lengthened.
+        pair_seconds: Total time of the blocks of each timed workload in a pair up to the first look, of both revisions
+            together.
+        longest_pair_seconds: Time to which pairs after the first look are lengthened, as far as all looks fit into the
+            budget; 0 if they are not lengthened.
         trial_seconds: Time limit of one trial.
         fail_fast: Whether the first ``fail`` that blocks, and that no waiver covers, stops the gate.
         inconclusive: Exit status of an inconclusive gate: 3, 0 or 1. ``"warn"`` means 0 if the estimates of all

@@ -95,7 +95,7 @@ def _of_measuring(plan: Plan) -> Iterator[tuple[str, str]]:
     }
     told = [f"{seconds_text(seconds)} {what}" for what, seconds in limits.items()]
     if plan.longest_pair_seconds > plan.pair_seconds:
-        told.append(f"{seconds_text(plan.longest_pair_seconds)} after the first look if few workloads are still open")
+        told.append(f"up to {seconds_text(plan.longest_pair_seconds)} after the first look")
     yield "limits", ", ".join(told)
     salt = f"the salt {plan.salt!r}, " if plan.salt else ""
     yield "seeds", f"derived from {salt}the baseline's commit and the workload"
