@@ -19,6 +19,7 @@ from mainstay.records.errors import (
     EnvironmentBuildError,
     Interrupted,
     OutageError,
+    PlanError,
     StoreError,
     UsageError,
 )
@@ -149,6 +150,7 @@ def end(run, error):
         pytest.param(OutageError("only the candidate's does not", side="candidate"), [], False, id="no-server"),
         pytest.param(Interrupted("interrupted"), [], False, id="interrupted"),
         pytest.param(KeyboardInterrupt(), [], False, id="ctrl-c"),
+        pytest.param(PlanError("the shared input data is not as it was"), [], False, id="other-data-or-plan"),
     ],
 )
 def test_a_gate_is_over_when_it_would_fail_again(unbuildable, error, trials, is_over):

@@ -1,7 +1,7 @@
 """Dependencies, shared inputs and prepared data of a run that is continued, or that another machine measures for."""
 
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +15,7 @@ from mainstay.revisions import workspace
 from mainstay.revisions.git import Repository
 from mainstay.revisions.resolution import Resolution
 from mainstay.revisions.workspace import Prepared, writable_places
-from mainstay.store.journal import Journal
+from mainstay.store.journal import Journal, trial_content
 
 FULL = {
     side: Resolution(side=side, pins=("click==8.1.8", f"own @ https://me:long-word@host/own-{side}.whl"))
@@ -105,35 +105,58 @@ def sharing(tmp_path):
     )
 
 
-def start_attempt(session, *, num_trials):
-    """Read the shared inputs as the next attempt at the run does, and measure."""
+def start_attempt(session, *lines, **conditions):
+    """Read the shared inputs as the next attempt at the run does, and leave some lines in the journal."""
     shared = harness._shared_inputs(session, session.trees)
-    session.folder.journal.append(
-        "attempt", is_confined=True, shared={name: each.sha256 for name, each in shared.items()}
-    )
-    for pair in range(num_trials):
-        trial = Trial(workload="w", side=Side.BASELINE, seed=0, pair=pair, outcome=Outcome.COMPLETED)
-        session.folder.journal.append_trial(trial)
+    found = asdict(harness.conditions_with({name: each.sha256 for name, each in shared.items()}))
+    session.folder.journal.append("attempt", is_confined=True, **(found | conditions))
+    for line in lines:
+        session.folder.journal.append(**line)
 
 
-def test_a_gate_does_not_go_on_with_pairs_of_other_shared_data(sharing):
-    start_attempt(sharing, num_trials=1)
+TRIAL = Trial(workload="w", side=Side.BASELINE, seed=0, pair=0, outcome=Outcome.COMPLETED)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param([], id="nothing"),
+        pytest.param([{"kind": "proof", "proof": {"workloads": ["w"]}}], id="a-proof"),
+        pytest.param([{"kind": "trial", "trial": trial_content(TRIAL)}], id="a-trial"),
+    ],
+)
+def test_a_gate_does_not_go_on_with_other_shared_data_whatever_it_found_before(sharing, lines):
+    start_attempt(sharing, *lines)
     (sharing.repository.root / "data" / "points").write_text("other")
 
-    with pytest.raises(PlanError, match="the shared input data is not as it was when this run measured") as caught:
-        start_attempt(sharing, num_trials=1)
+    with pytest.raises(PlanError, match="the shared input data is not as it was when this run started") as caught:
+        start_attempt(sharing)
 
     assert "bring back what it held" in (caught.value.next_step or "")
-    assert len(sharing.folder.journal.trials()) == 1
     (sharing.repository.root / "data" / "points").write_text("some")
-    start_attempt(sharing, num_trials=1)
+    start_attempt(sharing)
 
 
-def test_a_gate_that_has_measured_nothing_goes_on_with_other_shared_data(sharing):
-    start_attempt(sharing, num_trials=0)
+@pytest.mark.parametrize(
+    ("condition", "named"),
+    [
+        pytest.param({"mainstay_version": "0.0.1"}, "the version of mainstay is .*, and was 0.0.1", id="mainstay"),
+        pytest.param({"python": "3.9.0"}, "Python is .*, and was 3.9.0", id="python"),
+        pytest.param({"device": "an abacus"}, "the kind of device is .*, and was an abacus", id="device"),
+    ],
+)
+def test_a_gate_does_not_go_on_with_other_tools_than_it_started_with(sharing, condition, named):
+    start_attempt(sharing, **condition)
+
+    with pytest.raises(PlanError, match=f"{named} when this run started"):
+        start_attempt(sharing)
+
+
+def test_a_gate_goes_on_with_shared_data_that_its_workers_changed_since_nothing_can_pass(sharing):
+    start_attempt(sharing, {"kind": "checked", "tampering": ["the shared input data"]})
     (sharing.repository.root / "data" / "points").write_text("other")
 
-    start_attempt(sharing, num_trials=1)
+    start_attempt(sharing)
 
 
 @pytest.mark.parametrize(

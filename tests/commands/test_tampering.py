@@ -10,8 +10,17 @@ from typing import Any
 import pytest
 
 from mainstay.commands import tampering
-from mainstay.commands.tampering import checked
-from mainstay.records.errors import Interrupted, StoreError
+from mainstay.commands.harness import conditions_with
+from mainstay.commands.tampering import blamed_on_changes, checked
+from mainstay.records.errors import (
+    Interrupted,
+    MainstayError,
+    OutageError,
+    PieceError,
+    PlanError,
+    StoreError,
+    TreeError,
+)
 from mainstay.records.trials import Outcome, Side, Trial
 from mainstay.revisions.git import Repository
 from mainstay.revisions.workspace import Seals
@@ -91,11 +100,42 @@ def test_an_interrupted_attempt_that_changed_nothing_keeps_its_trials(session, h
     assert (check.tampering, check.notes, session.observer.told) == ((), (), [])
 
 
-def test_an_attempt_records_the_shared_inputs_that_it_measures_with(session, harness):
+def test_an_attempt_records_the_conditions_under_which_it_measures(session, harness):
     with checked(session, harness()):
-        session.folder.journal.append_trial(TRIAL)
+        pass
 
-    assert session.folder.journal.measured_inputs() == [{"data": "a"}]
+    assert session.folder.journal.first_conditions() == conditions_with({"data": "a"})
+
+
+@pytest.mark.parametrize(
+    "error", [TreeError("no data"), PlanError("another plan"), PieceError("other data")], ids=["tree", "plan", "piece"]
+)
+@pytest.mark.parametrize("tampering", [[], ["the shared input data"]], ids=["untouched", "changed"])
+def test_the_candidate_is_blamed_if_a_run_in_which_something_was_changed_cannot_go_on(session, error, tampering):
+    session.folder.journal.append("checked", tampering=tampering)
+
+    with pytest.raises(MainstayError) as raised, blamed_on_changes(session):
+        raise error
+
+    if not tampering:
+        assert raised.value is error
+        return
+    assert (raised.value.exit_status, raised.value.side) == (1, "candidate")
+    assert raised.value.fact == (
+        "what no workload may change was changed while the gate ran: the shared input data; it cannot go on, since "
+        f"{error.fact}"
+    )
+    assert raised.value.next_step == "correct the candidate, then start a new gate"
+
+
+@pytest.mark.parametrize("error", [StoreError("no room"), OutageError("no index answers"), Interrupted("interrupted")])
+def test_the_candidate_is_not_blamed_for_what_a_change_cannot_cause(session, error):
+    session.folder.journal.append("checked", tampering=["the shared input data"])
+
+    with pytest.raises(type(error)) as raised, blamed_on_changes(session):
+        raise error
+
+    assert raised.value is error
 
 
 def test_the_trials_of_an_attempt_that_cannot_be_checked_are_dropped_and_the_user_is_told(

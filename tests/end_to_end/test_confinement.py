@@ -234,6 +234,36 @@ def test_where_workers_are_not_confined_code_that_was_changed_before_an_interrup
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "told", "is_judged"),
+    [
+        pytest.param("data.joinpath('points').write_text('other')", "nothing can pass", True, id="other-content"),
+        pytest.param("shutil.rmtree(data, ignore_errors=True)", "'data' does not exist", False, id="removed"),
+    ],
+)
+def test_where_workers_are_not_confined_shared_data_changed_before_an_interruption_are_an_error_after_it(
+    project, gate_unconfined, capsys, change, told, is_judged
+):
+    text = (project.root / "pyproject.toml").read_text()
+    project.write("pyproject.toml", f"{text}share = ['data']\n")
+    project.write(".gitignore", "data\n.mainstay\n")
+    project.write("data/points", "some")
+    project.commit("share")
+    rewrite = f"    import shutil; data = pathlib.Path(REPOSITORY, 'data'); {change}"
+    source = f"REPOSITORY = {str(project.root)!r}\n{INTERRUPTS_THE_GATE.replace('REWRITE', rewrite)}"
+    project.write("src/subject/__init__.py", source)
+    project.edit("src/subject/model.py", "def fit(seed):", "def fit(seed):\n    import subject; subject.interrupt()")
+    first, _ = gate_unconfined()
+
+    status, run = gate_unconfined("--resume")
+
+    assert (first, status) == (130, 1)
+    assert told in capsys.readouterr().err
+    assert (run is not None) is is_judged
+    assert not run or {(each["verdict"], each["blame"]) for each in run["findings"]} == {("error", "candidate")}
+
+
+@pytest.mark.slow
 def test_where_workers_are_not_confined_an_interrupted_gate_that_changed_nothing_keeps_its_trials_and_passes(
     project, gate_unconfined
 ):

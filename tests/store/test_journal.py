@@ -1,5 +1,5 @@
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from mainstay.records.trials import Outcome, Predictions, Side, Trial
 from mainstay.store.journal import (
     CALIBRATIONS,
     PIECES,
+    Conditions,
     Journal,
     RunFolder,
     interrupted_run,
@@ -90,23 +91,20 @@ def test_what_unconfined_workers_did_does_not_count_unless_it_was_checked(tmp_pa
 @pytest.mark.parametrize(
     ("attempts", "known"),
     [
-        pytest.param([], [], id="none"),
-        pytest.param([(True, "a", 2, False)], ["a"], id="one"),
-        pytest.param([(True, "a", 1, False), (True, "b", 1, True), (True, "a", 1, False)], ["a", "b"], id="each-once"),
-        pytest.param([(True, "a", 0, True), (True, "b", 1, False)], ["b"], id="one-that-measured-nothing"),
-        pytest.param([(False, "a", 1, False), (False, "b", 1, True)], ["b"], id="one-that-does-not-count"),
+        pytest.param([], None, id="none"),
+        pytest.param([(True, "a")], "a", id="one"),
+        pytest.param([(True, "a"), (True, "b")], "a", id="the-first-of-two"),
+        pytest.param([(False, "a"), (True, "b")], "a", id="the-first-also-if-it-does-not-count"),
     ],
 )
-def test_a_journal_knows_the_shared_inputs_of_the_trials_that_count(tmp_path, trial, attempts, known):
+def test_a_journal_knows_the_conditions_of_its_first_attempt(tmp_path, attempts, known):
     journal = Journal(tmp_path / "journal.jsonl")
-    for is_confined, sha256, num_trials, is_checked in attempts:
-        journal.append("attempt", is_confined=is_confined, shared={"data": sha256})
-        for _ in range(num_trials):
-            journal.append_trial(trial)
-        if is_checked:
-            journal.append("checked", tampering=[])
+    for is_confined, sha256 in attempts:
+        conditions = Conditions(mainstay_version="0.1.0", python="3.12.1", device="Linux", shared={"data": sha256})
+        journal.append("attempt", is_confined=is_confined, **asdict(conditions))
 
-    assert journal.measured_inputs() == [{"data": sha256} for sha256 in known]
+    first = journal.first_conditions()
+    assert (first and first.shared) == (known and {"data": known})
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from mainstay.commands.reuse import (
 from mainstay.commands.review import waivers_of
 from mainstay.commands.session import Session, recorded_failure, repository_for_runs
 from mainstay.commands.start import Start, StartOptions, choose_baseline, configuration_of, read_settings
-from mainstay.commands.tampering import checked
+from mainstay.commands.tampering import blamed_on_changes, checked
 from mainstay.measuring.ledger import restore_trials
 from mainstay.measuring.loop import Observer
 from mainstay.records.errors import UsageError
@@ -108,7 +108,7 @@ def run_gate(session: Session, options: GateOptions, cluster: Cluster | None) ->
         MainstayError: If nothing can be judged.
     """
     waivers = waivers_of(session, Side.CANDIDATE)  # first, since a mistake in them is told before anything is built
-    with open_harness(session) as harness:
+    with blamed_on_changes(session), open_harness(session) as harness:
         with checked(session, harness, elsewhere=cluster.tampering if cluster else ()) as check:
             basis = fix_basis(session, harness, waivers)
             basis.require_known(options.acknowledged)

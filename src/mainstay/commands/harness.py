@@ -2,14 +2,17 @@
 
 - :func:`open_harness`: the :class:`Harness` of a session; temporary files are removed when it is closed.
 - :class:`Harness`: everything needed to measure.
+- :func:`conditions_with`: what a later attempt at the run must have in common with this one.
 """
 
 from __future__ import annotations
 
+import platform
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 
 from mainstay.commands.session import Session
@@ -27,8 +30,13 @@ from mainstay.revisions.uv_commands import sweep_builds
 from mainstay.revisions.workspace import Prepared, PytestSettings, Seals, add_worktrees, open_layers
 from mainstay.store.files import FOLDER, real_places
 from mainstay.store.integrity import WatchedInput, find_changes, take_manifest
+from mainstay.store.journal import Conditions
 from mainstay.workers.fork_server import can_fork, describe_preload, fork_servers
+from mainstay.workers.machine import describe_machine, device_kind
 from mainstay.workers.process import Launcher, WorkerSpec, compile_runner
+
+TOOLS = {"mainstay_version": "the version of mainstay", "python": "Python", "device": "the kind of device"}
+"""The conditions of an attempt besides shared inputs, each with its name in messages."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,7 +105,7 @@ def open_harness(
     Raises:
         EnvironmentBuildError: If a revision cannot be resolved, built or installed.
         TreeError: If a revision cannot be gated, or a shared input does not exist.
-        PlanError: If a resumed run has measured with other shared inputs.
+        PlanError: If a resumed run started under other conditions, such as other shared inputs.
     """
     repository, start = session.repository, session.start
     with repository.scratch_folder() as scratch, ExitStack() as stack:
@@ -123,26 +131,60 @@ def open_harness(
 
 
 def _shared_inputs(session: Session, trees: Mapping[Side, Path]) -> dict[str, WatchedInput]:
-    """The shared inputs by path, which must exist, be of neither revision, and be those that the run has measured with.
-
-    Pairs that were measured on other data are no evidence together with these. What ``prepare`` names is not compared:
-    libraries may write there, such as locks beside models.
-    """
+    """The shared inputs by path, which must exist, be of neither revision, and be those with which the run started."""
     paths = session.configuration.share
     for side in reversed(Side):  # the candidate names the inputs, so one that both revisions have is its own slip
         with refusals_of(side):
             refuse_own_inputs(paths, trees[side], side)
     inputs = session.repository.read_shared(paths)
-    now = {path: each.sha256 for path, each in inputs.items()}
-    known = session.folder.journal.measured_inputs()
-    if changed := {path for before in known for path, _ in before.items() ^ now.items()}:
-        raise PlanError(
-            f"the shared input {first_few(sorted(changed))} is not as it was when this run measured",
-            looked_in=session.folder.id,
-            next_step="bring back what it held, then continue; or start anew: a gate without --resume, a shard after "
-            "its folder is removed",
-        )
+    _require_as_at_first(session, {path: each.sha256 for path, each in inputs.items()})
     return inputs
+
+
+def conditions_with(shared: Mapping[str, str]) -> Conditions:
+    """The conditions of an attempt that starts now.
+
+    Args:
+        shared: SHA-256 of each shared input.
+    """
+    return Conditions(
+        mainstay_version=version("mainstay"),
+        python=platform.python_version(),
+        device=device_kind(describe_machine()),
+        shared=dict(shared),
+    )
+
+
+def _require_as_at_first(session: Session, shared: Mapping[str, str]) -> None:
+    """Refuse to go on under other conditions than those of the run's first attempt.
+
+    Its pairs are no evidence together with pairs that were measured under others, and its proof may not hold there. What
+    ``prepare`` names is not compared: libraries may write there, such as locks beside models. If a worker changed
+    something, nothing can pass anyway, and the candidate is to blame rather than whoever resumes the run.
+
+    Raises:
+        PlanError: If something differs.
+    """
+    journal = session.folder.journal
+    first = journal.first_conditions()
+    if first is None or journal.tampering():
+        return
+    now = conditions_with(shared)
+    anew = "start anew: a gate without --resume, a shard after its folder is removed"
+    for name, what in TOOLS.items():
+        found, before = getattr(now, name), getattr(first, name)
+        if found != before:
+            raise PlanError(
+                f"{what} is {found}, and was {before} when this run started",
+                looked_in=session.folder.id,
+                next_step=f"continue where it is as it was; or {anew}",
+            )
+    if changed := {path for path, _ in first.shared.items() ^ now.shared.items()}:
+        raise PlanError(
+            f"the shared input {first_few(sorted(changed))} is not as it was when this run started",
+            looked_in=session.folder.id,
+            next_step=f"bring back what it held, then continue; or {anew}",
+        )
 
 
 def _protected(session: Session, scratch: Path) -> set[Path]:
@@ -189,10 +231,10 @@ def _build(
                 measuring[side] = workspace.copy_workloads(trees[side], folder, workloads, configuration.share)
                 seals.add("the workloads", folder)
 
-    version = repository.latest_version(session.start.baseline.commit)
+    latest = repository.latest_version(session.start.baseline.commit)
     is_one_tree = session.start.baseline.tree == session.start.candidate.tree
     subjects = workspace.build_subjects(
-        trees, resolutions, layers, scratch, version=version, is_one_tree=is_one_tree, on_built=seal
+        trees, resolutions, layers, scratch, version=latest, is_one_tree=is_one_tree, on_built=seal
     )
     session.watch.lap("environments")
     prepared = _prepare(session, subjects, scratch, review)

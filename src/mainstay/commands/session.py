@@ -22,7 +22,14 @@ from pathlib import Path
 from mainstay.commands.start import BothSettings, Start, read_settings
 from mainstay.measuring.loop import Observer
 from mainstay.project.configuration import Configuration
-from mainstay.records.errors import ConfigurationError, Interrupted, MainstayError, OutageError, StoreError
+from mainstay.records.errors import (
+    ConfigurationError,
+    Interrupted,
+    MainstayError,
+    OutageError,
+    PlanError,
+    StoreError,
+)
 from mainstay.revisions.git import Repository
 from mainstay.store.journal import RunFolder, new_run
 from mainstay.workers.process import collecting_seconds
@@ -124,13 +131,13 @@ def passing_session(
 def recorded_failure(folder: RunFolder) -> Iterator[None]:
     """Journal an error that ends a gate for good, so that the gate is not resumed.
 
-    A gate that was interrupted, or failed by an index, the network or the disk, can be resumed. So can a gate that has
-    measured something: if its revisions cannot be built again, the cause is rarely in the revisions. Only refused
-    waivers and settings stay refused.
+    A gate that was interrupted, or failed by an index, the network or the disk, can be resumed. So can one that was
+    resumed where it cannot go on as it started, and one that has measured something: if its revisions cannot be built
+    again, the cause is rarely in the revisions. Only refused waivers and settings stay refused.
     """
     try:
         yield
-    except (Interrupted, StoreError, OutageError):
+    except (Interrupted, StoreError, OutageError, PlanError):
         raise
     except MainstayError as error:
         with suppress(StoreError):

@@ -2,6 +2,7 @@
 
 - :func:`find_tampering`: find what was changed.
 - :func:`checked`: find it at the end of an attempt at a run, also at an early end, and journal it.
+- :func:`blamed_on_changes`: blame the candidate if a run cannot go on after such a change.
 - :func:`require_untouched`: refuse a run in which something was changed.
 - :func:`spoiled`: the findings of such a run, none of which is a pass.
 """
@@ -10,11 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from mainstay.commands.harness import Harness
+from mainstay.commands.harness import Harness, conditions_with
 from mainstay.commands.session import Session
-from mainstay.records.errors import EnvironmentBuildError, Interrupted, MainstayError
+from mainstay.records.errors import (
+    EnvironmentBuildError,
+    Interrupted,
+    MainstayError,
+    PieceError,
+    PlanError,
+    TreeError,
+)
 from mainstay.records.findings import Blame, Finding, Verdict
 from mainstay.records.trials import Side
 from mainstay.runner.confinement import can_confine
@@ -83,7 +91,7 @@ def checked(session: Session, harness: Harness, *, elsewhere: Sequence[str] = ()
         )
     for note in check.notes:
         session.observer.note(note)
-    journal.append(ATTEMPT, is_confined=can_confine(), shared=dict(harness.shared))
+    journal.append(ATTEMPT, is_confined=can_confine(), **asdict(conditions_with(harness.shared)))
     try:
         try:
             yield check
@@ -96,6 +104,32 @@ def checked(session: Session, harness: Harness, *, elsewhere: Sequence[str] = ()
         if num_dropped := journal.num_dropped():  # a further interrupt ended the check
             session.observer.note(_note_on_dropped(num_dropped))
         raise
+
+
+@contextmanager
+def blamed_on_changes(session: Session) -> Iterator[None]:
+    """Blame the candidate if a run cannot go on as it started, and its workers made a forbidden change before.
+
+    They may have removed a shared input, or changed it so that other workloads are collected.
+
+    Args:
+        session: Session of the run.
+
+    Raises:
+        EnvironmentBuildError: In place of the error that blames nobody.
+    """
+    known = session.folder.journal.tampering()
+    try:
+        yield
+    except (TreeError, PlanError, PieceError) as error:
+        if not known:
+            raise
+        raise EnvironmentBuildError(
+            f"{_reason(known)}; it cannot go on, since {error.fact}",
+            side=Side.CANDIDATE,
+            looked_in=error.looked_in,
+            next_step=AFTER_CHANGE,
+        ) from error
 
 
 def _look_for_changes(session: Session, harness: Harness, elsewhere: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ are never measured again, except those of an attempt at the run that ended befor
 its workers, if these were not confined.
 
 - :class:`Journal`: append to and read one journal.
+- :class:`Conditions`: what all attempts at a run have in common.
 - :class:`RunFolder`: the folder of a run with its journal and its document, and its lock.
 - :func:`new_run`, :func:`interrupted_run`: start a run, or find an interrupted one.
 - :func:`trial_content`, :func:`parse_trial`: conversion of a trial to JSON and back.
@@ -18,7 +19,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -75,7 +76,7 @@ ENDS = frozenset({"finish", "failed"})
 
 ATTEMPT = "attempt"
 """Type of the line before the first worker of an attempt at a run starts; ``is_confined`` says whether workers are, and
-``shared`` is the SHA-256 of each shared input."""
+the rest is its :class:`Conditions`."""
 
 CHECKED = "checked"
 """Type of the line after the last worker of an attempt; ``tampering`` describes the forbidden changes by workers."""
@@ -88,6 +89,23 @@ UNSTRUCTURED = (
     *(TypeError, ValueError, KeyError, AttributeError, OverflowError),
 )
 """What the converter raises for JSON that is no such record."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conditions:
+    """What all attempts at a run have in common, since they share trials, a plan and a proof.
+
+    Attributes:
+        mainstay_version: Version of the tool.
+        python: Version of the interpreter of both revisions.
+        device: Kind of device on which they run.
+        shared: SHA-256 of each shared input, by path.
+    """
+
+    mainstay_version: str
+    python: str
+    device: str
+    shared: Mapping[str, str]
 
 
 class Journal:
@@ -195,20 +213,16 @@ class Journal:
         found = (change for line in checks for change in self.content(line, "tampering", list[str]))
         return tuple(dict.fromkeys(found))
 
-    def measured_inputs(self) -> list[dict[str, str]]:
-        """SHA-256 of each shared input, by path, in the attempts of which a trial counts; equal ones once.
+    def first_conditions(self) -> Conditions | None:
+        """Conditions of the first attempt, also if what it measured does not count; ``None`` if there was none.
+
+        A worker of that attempt may have changed a shared input before the run was killed.
 
         Raises:
             StoreError: If they cannot be read.
         """
-        found: list[dict[str, str]] = []
-        inputs: dict[str, str] = {}
-        for line in self.standing():
-            if line["type"] == ATTEMPT:
-                inputs = self.content(line, "shared", dict[str, str])
-            elif line["type"] == "trial" and inputs not in found:
-                found.append(inputs)
-        return found
+        first = next((line for line in self.read() if line["type"] == ATTEMPT), None)
+        return self._structure(first, Conditions, f"its first line {ATTEMPT!r}") if first else None
 
     def num_dropped(self) -> int:
         """Number of trials of the last attempt that do not count."""
