@@ -31,7 +31,7 @@ from experiments.selftest import VERDICTS, Repository
 
 SHARE, MARGIN = 0.05, 0.02
 HARMED, LEFT = "test_tokenize", "test_augment"
-CONFIRM_SECONDS = 20.0
+CONFIRM_SECONDS = 10.0
 
 PLANTED = """
 from os import urandom as _urandom
@@ -133,12 +133,12 @@ print(json.dumps(spent[1] / spent[0] - 1))
 class Planted(Repository):
     """The subject with the workloads of this experiment."""
 
-    def commit_case(self, case: str, pair_seconds: float) -> None:
+    def commit_case(self, case: str) -> None:
         """Make the branches ``base`` and ``change``, which differ by what is planted."""
         self.git("checkout", "-q", "--force", "-B", "base", "main")
         (self.root / "performance" / "test_performance.py").write_text(WORKLOADS, encoding="utf-8")
         with (self.root / "pyproject.toml").open("a", encoding="utf-8") as stream:
-            stream.write(f'workloads = "performance"\npair_seconds = {pair_seconds}\nproof = false\n')
+            stream.write('workloads = "performance"\nproof = false\n')
         self.git("commit", "-q", "-a", "-m", "Gate two functions")
         self.git("checkout", "-q", "-B", "change")
         with (self.root / "src" / "subject" / "text.py").open("a", encoding="utf-8") as stream:
@@ -156,9 +156,9 @@ def confirm(repository: Planted, case: str) -> float | None:
         return float(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
 
 
-def run_gate(repository: Planted, case: str, busy: int, pair_seconds: float) -> Row:
+def run_gate(repository: Planted, case: str, busy: int) -> Row:
     """Plant, gate beside so many busy processes, confirm."""
-    repository.commit_case(case, pair_seconds)
+    repository.commit_case(case)
     with busy_processes(busy):
         gate = repository.gate()
     run = gate["run"]
@@ -167,6 +167,8 @@ def run_gate(repository: Planted, case: str, busy: int, pair_seconds: float) -> 
     return {
         "case": case,
         "busy": busy,
+        "commit": commit(),
+        "machine": machine_name(),
         "verdict": run.get("verdict", "error"),
         "seconds": round(gate["seconds"], 1),
         "load": run.get("max_load"),
@@ -209,7 +211,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--gates", type=int, default=3, help="of each case at each load")
     parser.add_argument("--load", type=int, nargs="+", default=[0, 2], help="busy processes beside the gates")
     parser.add_argument("--only", nargs="+", choices=CASES, default=[*CASES], metavar="CASE")
-    parser.add_argument("--pair-seconds", type=float, default=2.5)
     parser.add_argument("--output", type=Path, default=RESULTS / "planted_events.json")
     options = parser.parse_args(argv)
 
@@ -217,10 +218,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return {
             "provenance": {
                 "command": f"python -m experiments.planted_events --gates {options.gates}",
-                "commit": commit(),
-                "machine": machine_name(),
+                "commits": dict(Counter(gate["commit"] for gate in gates)),
+                "machines": dict(Counter(gate["machine"] for gate in gates)),
                 "margin": MARGIN,
-                "pair_seconds": options.pair_seconds,
             },
             "cases": summarise(gates),
             "gates": gates,
@@ -233,7 +233,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for case in options.only:
                 for busy in options.load:
                     if sum((gate["case"], gate["busy"]) == (case, busy) for gate in gates.done) <= number:
-                        gates.add(run_gate(repository, case, busy, options.pair_seconds))
+                        gates.add(run_gate(repository, case, busy))
     rows = summarise(gates.done)
     for row in rows:
         print(json.dumps(row))

@@ -52,5 +52,6 @@ FINDERS: Mapping[str, Callable[[Any], Iterator[Finding]]] = {
     "history_scale": gate_findings.history_scale,
     "groups": simulation_findings.groups,
     "multiplicity": simulation_findings.multiplicity,
+    "pair_lengths": simulation_findings.pair_lengths,
 }
 """What reads each file, by its name."""

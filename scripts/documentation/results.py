@@ -189,6 +189,15 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "fails falsely, and what share of the degraded metrics is named, after 5 and after 12 pairs. Metrics degrade "
         "by twice the margin. All intervals are 95 % intervals.",
     ),
+    "pair_lengths": Introduction(
+        "Length of a pair",
+        "How long timed pairs should be up to the first look, and after it. First gates of six metrics at a margin of 5 %, by "
+        "the noise of a pair of 2.5 s and the share of its variance that falls as pairs get longer: how many gates of equal "
+        "revisions pass, how many fail if one metric is worse by twice the margin, and how long they measure. Then 100 timed "
+        "workloads that share a budget which shortens their pairs: how many metrics and gates of equal revisions each rule "
+        "for the later pairs decides. Last, gates of 80 quiet and 20 very noisy metrics, one of which is worse by twice the "
+        "margin: false fails of the others, and what becomes of that one. All intervals are 95 % intervals.",
+    ),
     "groups": Introduction(
         "Groups of metrics",
         "Gates of 100 metrics at a margin of 5 %, judged twice from the same simulated pairs: alone, and with the geometric "

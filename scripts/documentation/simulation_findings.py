@@ -341,6 +341,75 @@ def multiplicity(document: Any) -> Iterator[Finding]:
     )
 
 
+def pair_lengths(document: Any) -> Iterator[Finding]:
+    """What the lengths of pairs up to the first look and after it give and cost; what rules for later pairs decide."""
+    by_length: dict[tuple[float, float], list[Mapping[str, Any]]] = {}
+    for row in document["lengths"]:
+        by_length.setdefault((row["first_s"], row["later_s"]), []).append(row)
+    always_long, chosen = by_length[2.5, 2.5], by_length[1.0, 2.5]
+    savings = [1 - short["seconds"] / long["seconds"] for long, short in zip(always_long, chosen, strict=True)]
+    lost: dict[float, float] = {}
+    for long, short in zip(always_long, chosen, strict=True):
+        fewer = long["gates_that_pass"]["rate"] - short["gates_that_pass"]["rate"]
+        lost[long["sd"]] = max(lost.get(long["sd"], 0.0), round(fewer, 3))
+    names = [f"{first:g} s, then {later:g} s" for first, later in by_length]
+    rows = []
+    for number, kind in enumerate(always_long):
+        seconds = [same[number]["seconds"] for same in by_length.values()]
+        marks = [rate_mark(index, same[number]["gates_that_pass"]) for index, same in enumerate(by_length.values())]
+        within = percent(kind["within"])
+        rows.append(
+            Row(f"noise of {100 * kind['sd']:g} %, {within} within", marks, " · ".join(map(str, seconds)) + " s")
+        )
+    yield Finding(
+        f"Pairs of 1 s up to the first look, and of 2.5 s after it, save {percent(min(savings))} to {percent(max(savings))} of "
+        f"the time of pairs of 2.5 s throughout. The share of clean gates that pass falls by at most "
+        + ", ".join(f"{points(fewer)} at a noise of {100 * noise:g} %" for noise, fewer in lost.items())
+        + ".",
+        draw_intervals(
+            "clean-gates-by-length",
+            f"Gates of equal revisions that pass, of {always_long[0]['gates_that_pass']['n']} simulated ones of each kind, with "
+            "95 % intervals; beside them the mean seconds of measuring",
+            rows,
+            axis=SHARE,
+            series=names,
+        ),
+    )
+    rules = list(dict.fromkeys(row["rule"] for row in document["decided"]))
+    planned, adopted, _, by_deviation = rules
+    kinds = {
+        f"noise of {100 * row['median_sd']:g} %, {percent(row['within'])} of its variance within a pair": row
+        for row in document["decided"]
+    }
+    rows = []
+    for name, kind in kinds.items():
+        same = [row for row in document["decided"] if all(row[key] == kind[key] for key in ("median_sd", "within"))]
+        marks = [rate_mark(rules.index(row["rule"]), row["gates_that_pass"]) for row in same]
+        rows.append(Row(name, marks, " · ".join(percent(mark.value) for mark in marks)))
+
+    def gain(rule: str, other: str) -> float:
+        gains = (row.marks[rules.index(rule)].value - row.marks[rules.index(other)].value for row in rows)
+        return round(max(gains), 3)
+
+    false = max((row["false_fails"] for row in document["errors"]), key=lambda rate: rate["rate"])
+    harmed = max((row["harmed_passes"] for row in document["errors"]), key=lambda rate: rate["rate"])
+    yield Finding(
+        "Longer later pairs, as far as all looks fit, raise the share of clean gates that pass by up to "
+        f"{points(gain(adopted, planned))}; to give noisier workloads more of the time adds up to "
+        f"{points(gain(by_deviation, adopted))}. Under every rule and noise, at most {percent(false['rate'], 2)} (up to "
+        f"{percent(false['high'], 2)}) of gates fail falsely, and at most {percent(harmed['rate'], 2)} (up to "
+        f"{percent(harmed['high'], 2)}) pass a metric that is worse by twice its margin.",
+        draw_intervals(
+            "clean-gates-by-rule",
+            f"Gates of equal revisions that pass, of {kinds[rows[0].name]['gates_that_pass']['n']} simulated ones of each kind, "
+            "with 95 % intervals",
+            rows,
+            axis=SHARE,
+            series=rules,
+        ),
+    )
+
+
 def groups(document: Any) -> Iterator[Finding]:
     """Groups of metrics: what they give, and what they cost."""
 

@@ -24,6 +24,7 @@ NOT_RECORDED: dict[str, tuple[set[str], str]] = {
     "history": ({"machine"}, "a simulation, whose figures follow from its seed"),
     "multiplicity": ({"machine"}, "a simulation, whose figures follow from its seed"),
     "operating_characteristics": ({"machine"}, "a simulation, whose figures follow from its seed"),
+    "pair_lengths": ({"machine"}, "a simulation, whose figures follow from its seed"),
 }
 """Facts that a file lacks, with the reason."""
 
