@@ -360,13 +360,17 @@ def test_a_variable_may_hold_the_password_of_an_address(shelf, trees, serve, mon
     assert f"tool @ {address}" in candidate
 
 
-@pytest.mark.parametrize("present", ["folder", "nothing"])
+@pytest.mark.parametrize("present", ["folder", "nothing", "another-package"])
 def test_a_folder_that_becomes_a_measuring_package_is_none_in_the_baseline(shelf, trees, present):
     own = f'{BUILD_SYSTEM}\n[project]\nname = "helper"\nversion = "1.0"\ndependencies = []\n'
     source = '[tool.uv.sources]\nhelper = { path = "helper" }\n'
     write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(benchmarks=["pytest", "helper"], more=source)})
     write(trees[Side.CANDIDATE] / "helper", **{"backend.py": BACKEND, "src/helper.py": "", "pyproject.toml": own})
-    write(trees[Side.BASELINE], **({"helper/src/helper.py": ""} if present == "folder" else {}))
+    write(trees[Side.BASELINE], **({} if present == "nothing" else {"helper/src/helper.py": ""}))
+    if present == "another-package":
+        write(
+            trees[Side.BASELINE] / "helper", **{"backend.py": BACKEND, "pyproject.toml": own.replace("helper", "tool")}
+        )
 
     both = resolve(trees, dict.fromkeys(Side, Configuration()))
 
@@ -409,6 +413,71 @@ def test_a_package_in_the_tree_is_contested_if_the_group_would_hide_that_it_is_a
         write(tree / "helper", **{"backend.py": BACKEND, "src/helper.py": "", "pyproject.toml": own})
 
     assert resolve(trees, dict.fromkeys(Side, Configuration()))[Side.BASELINE].contested == contested
+
+
+IN_TREE = '[tool.uv.sources]\nhelper = { path = "helper" }\n'
+
+SOURCES = {
+    "dropped-and-still-brought": (
+        (["helper"], [], ""),
+        ([], ["helper"], IN_TREE),
+        ["helper==2.0", "meter==1.0"],
+        ("helper",),
+    ),
+    "added-and-had-before": (([], ["helper"], IN_TREE), (["helper"], [], ""), ["helper"], ("helper",)),
+    "added-and-still-had": (([], ["helper"], IN_TREE), (["helper"], ["helper"], ""), ["helper==2.0"], ("helper",)),
+    "moved-to-the-tree": ((["helper"], [], ""), (["helper"], ["helper"], IN_TREE), ["helper==2.0"], ()),
+    "moved-to-the-index": ((["helper"], [], IN_TREE), (["helper"], ["helper"], ""), ["helper", "meter==1.0"], ()),
+    "replaced-before": ((["gauge"], ["helper"], IN_TREE), (["gauge"], [], ""), ["helper", "meter==1.0"], ()),
+    "replaced-as-before": (
+        (["gauge<2"], ["helper"], IN_TREE),
+        (["gauge"], ["helper"], IN_TREE),
+        ["helper", "meter==1.0"],
+        (),
+    ),
+}
+"""Dependencies, group and sources of both revisions, what the baseline has of two packages, and what needs a review."""
+
+
+@pytest.mark.parametrize(
+    "case",
+    some_always(
+        SOURCES, {"dropped-and-still-brought", "added-and-had-before", "moved-to-the-tree", "replaced-as-before"}
+    ),
+)
+def test_a_package_has_one_source_in_the_baseline_whether_it_lies_in_the_tree_or_in_an_index(shelf, trees, case):
+    before, after, of_baseline, contested = SOURCES[case]
+    publish(shelf, "helper", "2.0")
+    publish(shelf, "gauge", "1.0", "helper")
+    publish(shelf, "gauge", "2.0", "helper")
+    publish(shelf, "meter", "1.0")
+    own = f'{BUILD_SYSTEM}\n[project]\nname = "helper"\nversion = "1.0"\ndependencies = ["meter"]\n'
+    for tree, (dependencies, group, source) in zip(trees.values(), (before, after), strict=True):
+        write(tree, **{"pyproject.toml": pyproject(dependencies=dependencies, benchmarks=group, more=source)})
+        write(tree / "helper", **{"backend.py": BACKEND, "src/helper.py": "", "pyproject.toml": own})
+
+    baseline = resolve(trees, dict.fromkeys(Side, Configuration()))[Side.BASELINE]
+
+    found = [each for each in (*baseline.local, *baseline.pins) if each.startswith(("helper", "meter"))]
+    assert found == of_baseline
+    assert baseline.contested == contested
+
+
+@pytest.mark.parametrize(
+    ("places", "place"),
+    [pytest.param(("old", "new"), "new", id="both"), pytest.param(("old",), "old", id="the-former-alone")],
+)
+def test_a_measuring_package_that_moves_in_the_tree_is_given_to_the_baseline_once(shelf, trees, places, place):
+    for tree, named, present in ((trees[Side.BASELINE], "old", places), (trees[Side.CANDIDATE], "new", ("new",))):
+        source = f'[tool.uv.sources]\nhelper = {{ path = "{named}/helper/helper-1.0-py3-none-any.whl" }}\n'
+        write(tree, **{"pyproject.toml": pyproject(benchmarks=["pytest", "helper"], more=source)})
+        for folder in present:
+            publish(tree / folder, "helper", "1.0")
+
+    baseline = resolve(trees, dict.fromkeys(Side, Configuration()))[Side.BASELINE]
+
+    assert baseline.local == (f"{place}/helper/helper-1.0-py3-none-any.whl",)
+    assert (baseline.lacking, baseline.contested) == ((), ())
 
 
 def test_a_conflict_between_measuring_and_baseline_names_both_pins(shelf, trees):
@@ -477,7 +546,8 @@ def test_what_uv_writes_is_refused_unless_it_pins_each_package(shelf, trees, mon
     interpreter_facts()  # asks uv once
 
     def run_uv(arguments, **_):
-        Path(arguments[arguments.index("--output-file") + 1]).write_text(output)
+        file = Path(arguments[arguments.index("--output-file") + 1])
+        file.write_text("" if file.name == "pylock.toml" else output)
 
     monkeypatch.setattr("mainstay.revisions.resolution.run_uv", run_uv)
 
