@@ -464,6 +464,29 @@ def test_a_package_has_one_source_in_the_baseline_whether_it_lies_in_the_tree_or
 
 
 @pytest.mark.parametrize(
+    ("before", "after", "given"),
+    [
+        pytest.param("", IN_TREE, ["helper"], id="to-the-tree"),
+        pytest.param(IN_TREE, "", ["helper==2.0"], id="to-the-index"),
+    ],
+)
+def test_a_measuring_package_that_moves_between_the_tree_and_an_index_is_the_same_in_both_revisions(
+    shelf, trees, before, after, given
+):
+    publish(shelf, "helper", "2.0")
+    own = f'{BUILD_SYSTEM}\n[project]\nname = "helper"\nversion = "1.0"\ndependencies = []\n'
+    for tree, source in zip(trees.values(), (before, after), strict=True):
+        write(tree, **{"pyproject.toml": pyproject(benchmarks=["pytest", "helper"], more=source)})
+        write(tree / "helper", **{"backend.py": BACKEND, "src/helper.py": "", "pyproject.toml": own})
+
+    both = resolve(trees, dict.fromkeys(Side, Configuration()))
+
+    for found in both.values():
+        assert [each for each in (*found.local, *found.pins) if each.startswith("helper")] == given
+    assert (both[Side.BASELINE].altered, both[Side.BASELINE].lacking) == (("helper",), ())
+
+
+@pytest.mark.parametrize(
     ("places", "place"),
     [pytest.param(("old", "new"), "new", id="both"), pytest.param(("old",), "old", id="the-former-alone")],
 )
