@@ -311,6 +311,23 @@ def test_a_measuring_package_in_the_tree_is_given_to_the_baseline_from_its_own(s
     assert resolve(trees, dict.fromkeys(Side, Configuration()))[Side.BASELINE].local == local
 
 
+@pytest.mark.parametrize("more", ["", pytest.param(", editable = true", marks=pytest.mark.slow)])
+def test_a_path_that_a_package_of_the_tree_names_starts_from_that_package(shelf, trees, more):
+    sources = "[tool.uv.sources]\n{} = {{ path = '{}'{} }}\n"
+    package = '{}\n[project]\nname = "{}"\nversion = "1.0"\ndependencies = {}\n'
+    for side, tree in trees.items():
+        source = f'description = "{side}"\n{sources.format("library", "libs/library", more)}'
+        library = package.format(BUILD_SYSTEM, "library", ["common"]) + sources.format("common", "../common", more)
+        write(tree, **{"pyproject.toml": pyproject(dependencies=["library"], more=source)})
+        write(tree, **{"libs/library/backend.py": BACKEND, "libs/library/pyproject.toml": library})
+        for place in (tree / "libs/common", tree.parent / "common"):
+            write(place, **{"backend.py": BACKEND, "pyproject.toml": package.format(BUILD_SYSTEM, "common", [])})
+
+    both = resolve(trees, dict.fromkeys(Side, Configuration()))
+
+    assert {resolution.local for resolution in both.values()} == {("libs/common", "libs/library")}
+
+
 @pytest.mark.parametrize("root", ["/${PROJECT_ROOT}", "${PROJECT_ROOT}"])
 @pytest.mark.parametrize("place", some_always(["dependencies", "benchmarks", "runtime"], {"runtime"}))
 def test_a_folder_of_the_tree_that_is_named_by_url_is_taken_from_each_revision(
