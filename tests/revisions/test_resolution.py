@@ -291,6 +291,26 @@ def test_groups_that_uv_refuses_are_left_to_it():
     assert expand_group({"dependency-groups": groups}, "benchmarks") == ["tool"]
 
 
+@pytest.mark.parametrize("released", [(), pytest.param(("0.9",), marks=pytest.mark.slow)], ids=["unknown", "released"])
+def test_a_group_may_name_extras_of_the_project_itself(shelf, trees, released):
+    publish(shelf, "gauge", "1.0")
+    publish(shelf, "meter", "1.0")
+    for version in released:
+        publish(shelf, "subject", version)
+    for tree, wanted, extra in zip(trees.values(), ("tool==1.0", "tool==2.0"), ("", ', "meter"'), strict=True):
+        extras = f'[project.optional-dependencies]\nall = ["subject[bench]"]\nbench = ["gauge"{extra}]\n'
+        project = pyproject(dependencies=[wanted], benchmarks=["pytest", "Subject[all]"], more=extras)
+        write(tree, **{"pyproject.toml": project})
+
+    both = resolve(trees, dict.fromkeys(Side, Configuration()))
+
+    measuring = ("gauge==1.0", "meter==1.0", "pluggy==2.0", "pytest==9.0")
+    assert both[Side.BASELINE].pins == (*measuring, "tool==1.0")
+    assert both[Side.CANDIDATE].pins == (*measuring, "tool==2.0")
+    assert (both[Side.BASELINE].altered, both[Side.BASELINE].lacking) == (("meter",), ())
+    assert (both[Side.BASELINE].contested, both[Side.BASELINE].local) == ((), ())
+
+
 @pytest.mark.parametrize(
     ("named_by", "local"),
     [

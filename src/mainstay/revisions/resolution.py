@@ -463,7 +463,7 @@ class _Request:
     ) -> _Pins:
         with tempfile.TemporaryDirectory() as folder:
             requirements, constraint_file = Path(folder, "measuring-requirements.txt"), Path(folder, "constraints.txt")
-            requirements.write_text("\n".join(measuring), encoding="utf-8")
+            requirements.write_text("\n".join([*measuring, *self._itself(measuring, groups)]), encoding="utf-8")
             constraint_file.write_text(constraints, encoding="utf-8")
             pin_file = Path(folder, "pins.txt")  # uv prefers the versions that are there
             pin_file.write_text("\n".join(preferred), encoding="utf-8")
@@ -483,6 +483,15 @@ class _Request:
         if "pytest" in _names(measuring) - _names(found.packages):
             raise self._unusable("uv resolved no pytest", "look at the settings of uv in [tool.uv.pip] or uv.toml")
         return found
+
+    def _itself(self, measuring: Iterable[str], groups: Iterable[str]) -> list[str]:
+        """Requirement of the project by its own folder, if it is named, as in ``project[extra]``.
+
+        In a project's own pyproject.toml, uv would take the name for a package of an index.
+        """
+        name = _own_name(self.project)
+        named = _names([*measuring, *(each for group in groups for each in _group_requirements(self.project, group))])
+        return [f"{name} @ ./"] if name and name in named else []
 
     def _read_pins(self, written: str) -> tuple[tuple[str, ...], list[str]]:
         """Separate the pins in a file that uv wrote from the lines that stand for packages of the tree.
@@ -1010,20 +1019,37 @@ def _groups(project: Mapping[str, Any]) -> dict[str, list[Any]]:
     return {normal_name(name): entries for name, entries in project.get("dependency-groups", {}).items()}
 
 
-def expand_group(project: Mapping[str, Any], group: str, *, within: Collection[str] = ()) -> list[str]:
-    """Requirements of a dependency group, including nested groups; empty if there is no such group.
+def _own_name(project: Mapping[str, Any]) -> str:
+    """Normalised name of a project; empty if its pyproject.toml names none."""
+    return normal_name(project.get("project", {}).get("name", ""))
+
+
+def expand_group(project: Mapping[str, Any], group: str) -> list[str]:
+    """Requirements of a dependency group, including nested groups and extras of the project; empty if there is no such group.
 
     Entries that mean nothing, and groups that include themselves, are left out; uv refuses them.
 
     Args:
         project: Contents of a pyproject.toml.
         group: Name of the group, in any spelling that PEP 735 takes for the same.
-        within: Normalised names of the groups that include it.
 
     Example:
-        >>> groups = {"benchmarks": ["pytest", {"include-group": "Some_More"}], "some-more": ["tabulate"]}
-        >>> expand_group({"dependency-groups": groups}, "benchmarks")
+        >>> groups = {"benchmarks": ["pytest", {"include-group": "Some_More"}], "some-more": ["own[fast]"]}
+        >>> extras = {"fast": ["tabulate"]}
+        >>> own = {"name": "own", "optional-dependencies": extras}
+        >>> expand_group({"project": own, "dependency-groups": groups}, "benchmarks")
         ['pytest', 'tabulate']
+    """
+    return _expand_extras(project, _group_requirements(project, group))
+
+
+def _group_requirements(project: Mapping[str, Any], group: str, *, within: Collection[str] = ()) -> list[str]:
+    """Requirements of a dependency group as they stand there, including nested groups.
+
+    Args:
+        project: Contents of a pyproject.toml.
+        group: Name of the group.
+        within: Normalised names of the groups that include it.
     """
     name = normal_name(group)
     requirements = []
@@ -1031,8 +1057,31 @@ def expand_group(project: Mapping[str, Any], group: str, *, within: Collection[s
         if isinstance(entry, str):
             requirements.append(entry)
         elif "include-group" in entry:
-            requirements += expand_group(project, entry["include-group"], within={*within, name})
+            requirements += _group_requirements(project, entry["include-group"], within={*within, name})
     return requirements
+
+
+def _expand_extras(project: Mapping[str, Any], requirements: Iterable[str], within: Collection[str] = ()) -> list[str]:
+    """Requirements with those of the extras in place of each by which a project names itself, as in ``project[extra]``.
+
+    Args:
+        project: Contents of a pyproject.toml.
+        requirements: Requirements, of which some may name the project.
+        within: Normalised names of the extras that hold them.
+    """
+    own = _own_name(project)
+    extras = project.get("project", {}).get("optional-dependencies", {})
+    held = {normal_name(name): requirements for name, requirements in extras.items()}
+    found = []
+    for requirement in requirements:
+        if not own or requirement_name(requirement) != own:
+            found.append(requirement)
+            continue
+        named = re.match(r"[^\[;]*\[([^\]]*)\]", requirement)
+        for extra in map(normal_name, re.findall(r"[^\s,]+", named[1] if named else "")):
+            if extra not in within:
+                found += _expand_extras(project, held.get(extra, ()), {*within, extra})
+    return found
 
 
 def drop_names(constraints: str, names: Iterable[str]) -> str:
