@@ -666,6 +666,40 @@ def test_a_constraints_file_that_the_baseline_lacks_constrains_nothing_there(she
     assert "tool==1.0" in candidate
 
 
+INCLUDED = {
+    "beside-it": ("-c more.txt", "constraints/more.txt", "-c base.txt"),
+    "elsewhere": ("--constraint=../pins/more.txt  # shared", "pins/more.txt", "-c ../constraints/base.txt"),
+    "required": ("-r more.txt", "constraints/more.txt", "--requirement base.txt"),
+}
+"""Lines by which a constraints file includes another, the place of that one, and lines by which it includes the first."""
+
+
+@pytest.mark.parametrize("name", some_always(INCLUDED, {"elsewhere"}))
+def test_a_constraints_file_may_include_others(shelf, trees, name):
+    line, place, back = INCLUDED[name]
+    for tree, version in zip(trees.values(), ("1.0", "2.0"), strict=True):
+        write(tree, **{"constraints/base.txt": f"{line}\npytest==8.0\n", place: f"tool=={version}\n{back}\n"})
+        write(tree, **{"pyproject.toml": pyproject(dependencies=["tool"])})
+
+    assert resolved(trees, constraints=("constraints/base.txt",)) == (
+        ("pluggy==2.0", "pytest==8.0", "tool==1.0"),
+        ("pluggy==2.0", "pytest==8.0", "tool==2.0"),
+    )
+
+
+@pytest.mark.parametrize("line", ["-c more.txt", "-c ../more.txt"])
+@pytest.mark.parametrize("side", Side)
+def test_a_constraints_file_that_is_included_from_nowhere_in_the_tree_is_named(trees, side, line):
+    write(trees[side], **{"constraints.txt": line, "../more.txt": "tool==1.0\n"})
+    write(trees[Side.CANDIDATE], **{"constraints.txt": line if side is Side.CANDIDATE else ""})
+
+    with pytest.raises(EnvironmentBuildError) as caught:
+        resolved(trees, constraints=("constraints.txt",))
+
+    assert caught.value.side is side
+    assert f"'constraints.txt' includes '{line.removeprefix('-c ')}'" in caught.value.fact
+
+
 def test_a_constraints_file_that_the_candidate_lacks_is_named(shelf, trees):
     with pytest.raises(EnvironmentBuildError, match=r"no constraints file 'constraints\.txt'"):
         resolved(trees, constraints=("constraints.txt",))

@@ -78,6 +78,9 @@ PIN_FORMAT = (
 PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[^]]*\])?(==[^\s=]+| @ \S+)")
 """A requirement that allows one version of a package, or one file of it."""
 
+INCLUDING = re.compile(r"\s*(?:-c|--constraint|-r|--requirement)[\s=]\s*(.*?)(?:\s+#.*)?\s*")
+"""A line of a file of requirements that includes another file."""
+
 LEFT_OUT = "# The following packages were excluded from the output:"
 """Line after which uv names the packages that it resolved and did not write."""
 
@@ -1003,7 +1006,7 @@ def _read_constraints(tree: Path, paths: Iterable[str], side: Side) -> str:
     for path in paths:
         file = tree / path
         if file.is_file():
-            texts.append(file.read_text(encoding="utf-8"))
+            texts.append(_with_included(file, tree, side))
         elif side is Side.CANDIDATE:
             raise EnvironmentBuildError(
                 f"there is no constraints file {path!r}",
@@ -1012,6 +1015,40 @@ def _read_constraints(tree: Path, paths: Iterable[str], side: Side) -> str:
                 next_step="add the file, or remove it from the configuration",
             )
     return "\n".join(texts)
+
+
+def _with_included(file: Path, tree: Path, side: Side, within: Collection[Path] = ()) -> str:
+    """Text of a constraints file, with that of the files that it includes in place of the lines that name them.
+
+    uv reads a copy of the text, from which a relative path would lead elsewhere. An address is left to uv.
+
+    Args:
+        file: The constraints file.
+        tree: The project's folder in the revision's worktree.
+        side: Whose it is, for messages.
+        within: The files that include it, and are not included once more.
+
+    Raises:
+        EnvironmentBuildError: If an included file does not lie in the worktree.
+    """
+    lines = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        named = INCLUDING.fullmatch(line)
+        if not named or "://" in named[1] or os.path.isabs(named[1]):
+            lines.append(line)
+            continue
+        included = (file.parent / named[1]).resolve()
+        if not included.is_file() or not included.is_relative_to(_top_of(tree).resolve()):
+            told = os.path.relpath(file, tree)
+            raise EnvironmentBuildError(
+                f"the constraints file {told!r} includes {named[1]!r}, which is no file in the tree",
+                side=side,
+                looked_in=f"constraints in [tool.mainstay] and the tree of the {side}",
+                next_step=f"add the file, or remove the line from {told}",
+            )
+        if included not in {*within, file.resolve()}:
+            lines.append(_with_included(included, tree.resolve(), side, {*within, file.resolve()}))
+    return "\n".join(lines)
 
 
 def _groups(project: Mapping[str, Any]) -> dict[str, list[Any]]:
