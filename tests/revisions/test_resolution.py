@@ -291,6 +291,26 @@ def test_groups_that_uv_refuses_are_left_to_it():
     assert expand_group({"dependency-groups": groups}, "benchmarks") == ["tool"]
 
 
+@pytest.mark.parametrize("released", [(), pytest.param(("0.9",), marks=pytest.mark.slow)], ids=["unknown", "released"])
+def test_a_group_may_name_extras_of_the_project_itself(shelf, trees, released):
+    publish(shelf, "gauge", "1.0")
+    publish(shelf, "meter", "1.0")
+    for version in released:
+        publish(shelf, "subject", version)
+    for tree, wanted, extra in zip(trees.values(), ("tool==1.0", "tool==2.0"), ("", ', "meter"'), strict=True):
+        extras = f'[project.optional-dependencies]\nall = ["subject[bench]"]\nbench = ["gauge"{extra}]\n'
+        project = pyproject(dependencies=[wanted], benchmarks=["pytest", "Subject[all]"], more=extras)
+        write(tree, **{"pyproject.toml": project})
+
+    both = resolve(trees, dict.fromkeys(Side, Configuration()))
+
+    measuring = ("gauge==1.0", "meter==1.0", "pluggy==2.0", "pytest==9.0")
+    assert both[Side.BASELINE].pins == (*measuring, "tool==1.0")
+    assert both[Side.CANDIDATE].pins == (*measuring, "tool==2.0")
+    assert (both[Side.BASELINE].altered, both[Side.BASELINE].lacking) == (("meter",), ())
+    assert (both[Side.BASELINE].contested, both[Side.BASELINE].local) == ((), ())
+
+
 @pytest.mark.parametrize(
     ("named_by", "local"),
     [
@@ -309,6 +329,23 @@ def test_a_measuring_package_in_the_tree_is_given_to_the_baseline_from_its_own(s
         write(tree / "helper", **{"backend.py": BACKEND, "src/helper.py": "", "pyproject.toml": own})
 
     assert resolve(trees, dict.fromkeys(Side, Configuration()))[Side.BASELINE].local == local
+
+
+@pytest.mark.parametrize("more", ["", pytest.param(", editable = true", marks=pytest.mark.slow)])
+def test_a_path_that_a_package_of_the_tree_names_starts_from_that_package(shelf, trees, more):
+    sources = "[tool.uv.sources]\n{} = {{ path = '{}'{} }}\n"
+    package = '{}\n[project]\nname = "{}"\nversion = "1.0"\ndependencies = {}\n'
+    for side, tree in trees.items():
+        source = f'description = "{side}"\n{sources.format("library", "libs/library", more)}'
+        library = package.format(BUILD_SYSTEM, "library", ["common"]) + sources.format("common", "../common", more)
+        write(tree, **{"pyproject.toml": pyproject(dependencies=["library"], more=source)})
+        write(tree, **{"libs/library/backend.py": BACKEND, "libs/library/pyproject.toml": library})
+        for place in (tree / "libs/common", tree.parent / "common"):
+            write(place, **{"backend.py": BACKEND, "pyproject.toml": package.format(BUILD_SYSTEM, "common", [])})
+
+    both = resolve(trees, dict.fromkeys(Side, Configuration()))
+
+    assert {resolution.local for resolution in both.values()} == {("libs/common", "libs/library")}
 
 
 @pytest.mark.parametrize("root", ["/${PROJECT_ROOT}", "${PROJECT_ROOT}"])
@@ -360,13 +397,17 @@ def test_a_variable_may_hold_the_password_of_an_address(shelf, trees, serve, mon
     assert f"tool @ {address}" in candidate
 
 
-@pytest.mark.parametrize("present", ["folder", "nothing"])
+@pytest.mark.parametrize("present", ["folder", "nothing", "another-package"])
 def test_a_folder_that_becomes_a_measuring_package_is_none_in_the_baseline(shelf, trees, present):
     own = f'{BUILD_SYSTEM}\n[project]\nname = "helper"\nversion = "1.0"\ndependencies = []\n'
     source = '[tool.uv.sources]\nhelper = { path = "helper" }\n'
     write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(benchmarks=["pytest", "helper"], more=source)})
     write(trees[Side.CANDIDATE] / "helper", **{"backend.py": BACKEND, "src/helper.py": "", "pyproject.toml": own})
-    write(trees[Side.BASELINE], **({"helper/src/helper.py": ""} if present == "folder" else {}))
+    write(trees[Side.BASELINE], **({} if present == "nothing" else {"helper/src/helper.py": ""}))
+    if present == "another-package":
+        write(
+            trees[Side.BASELINE] / "helper", **{"backend.py": BACKEND, "pyproject.toml": own.replace("helper", "tool")}
+        )
 
     both = resolve(trees, dict.fromkeys(Side, Configuration()))
 
@@ -409,6 +450,94 @@ def test_a_package_in_the_tree_is_contested_if_the_group_would_hide_that_it_is_a
         write(tree / "helper", **{"backend.py": BACKEND, "src/helper.py": "", "pyproject.toml": own})
 
     assert resolve(trees, dict.fromkeys(Side, Configuration()))[Side.BASELINE].contested == contested
+
+
+IN_TREE = '[tool.uv.sources]\nhelper = { path = "helper" }\n'
+
+SOURCES = {
+    "dropped-and-still-brought": (
+        (["helper"], [], ""),
+        ([], ["helper"], IN_TREE),
+        ["helper==2.0", "meter==1.0"],
+        ("helper",),
+    ),
+    "added-and-had-before": (([], ["helper"], IN_TREE), (["helper"], [], ""), ["helper"], ("helper",)),
+    "added-and-still-had": (([], ["helper"], IN_TREE), (["helper"], ["helper"], ""), ["helper==2.0"], ("helper",)),
+    "moved-to-the-tree": ((["helper"], [], ""), (["helper"], ["helper"], IN_TREE), ["helper==2.0"], ()),
+    "moved-to-the-index": ((["helper"], [], IN_TREE), (["helper"], ["helper"], ""), ["helper", "meter==1.0"], ()),
+    "replaced-before": ((["gauge"], ["helper"], IN_TREE), (["gauge"], [], ""), ["helper", "meter==1.0"], ()),
+    "replaced-as-before": (
+        (["gauge<2"], ["helper"], IN_TREE),
+        (["gauge"], ["helper"], IN_TREE),
+        ["helper", "meter==1.0"],
+        (),
+    ),
+}
+"""Dependencies, group and sources of both revisions, what the baseline has of two packages, and what needs a review."""
+
+
+@pytest.mark.parametrize(
+    "case",
+    some_always(
+        SOURCES, {"dropped-and-still-brought", "added-and-had-before", "moved-to-the-tree", "replaced-as-before"}
+    ),
+)
+def test_a_package_has_one_source_in_the_baseline_whether_it_lies_in_the_tree_or_in_an_index(shelf, trees, case):
+    before, after, of_baseline, contested = SOURCES[case]
+    publish(shelf, "helper", "2.0")
+    publish(shelf, "gauge", "1.0", "helper")
+    publish(shelf, "gauge", "2.0", "helper")
+    publish(shelf, "meter", "1.0")
+    own = f'{BUILD_SYSTEM}\n[project]\nname = "helper"\nversion = "1.0"\ndependencies = ["meter"]\n'
+    for tree, (dependencies, group, source) in zip(trees.values(), (before, after), strict=True):
+        write(tree, **{"pyproject.toml": pyproject(dependencies=dependencies, benchmarks=group, more=source)})
+        write(tree / "helper", **{"backend.py": BACKEND, "src/helper.py": "", "pyproject.toml": own})
+
+    baseline = resolve(trees, dict.fromkeys(Side, Configuration()))[Side.BASELINE]
+
+    found = [each for each in (*baseline.local, *baseline.pins) if each.startswith(("helper", "meter"))]
+    assert found == of_baseline
+    assert baseline.contested == contested
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "given"),
+    [
+        pytest.param("", IN_TREE, ["helper"], id="to-the-tree"),
+        pytest.param(IN_TREE, "", ["helper==2.0"], id="to-the-index"),
+    ],
+)
+def test_a_measuring_package_that_moves_between_the_tree_and_an_index_is_the_same_in_both_revisions(
+    shelf, trees, before, after, given
+):
+    publish(shelf, "helper", "2.0")
+    own = f'{BUILD_SYSTEM}\n[project]\nname = "helper"\nversion = "1.0"\ndependencies = []\n'
+    for tree, source in zip(trees.values(), (before, after), strict=True):
+        write(tree, **{"pyproject.toml": pyproject(benchmarks=["pytest", "helper"], more=source)})
+        write(tree / "helper", **{"backend.py": BACKEND, "src/helper.py": "", "pyproject.toml": own})
+
+    both = resolve(trees, dict.fromkeys(Side, Configuration()))
+
+    for found in both.values():
+        assert [each for each in (*found.local, *found.pins) if each.startswith("helper")] == given
+    assert (both[Side.BASELINE].altered, both[Side.BASELINE].lacking) == (("helper",), ())
+
+
+@pytest.mark.parametrize(
+    ("places", "place"),
+    [pytest.param(("old", "new"), "new", id="both"), pytest.param(("old",), "old", id="the-former-alone")],
+)
+def test_a_measuring_package_that_moves_in_the_tree_is_given_to_the_baseline_once(shelf, trees, places, place):
+    for tree, named, present in ((trees[Side.BASELINE], "old", places), (trees[Side.CANDIDATE], "new", ("new",))):
+        source = f'[tool.uv.sources]\nhelper = {{ path = "{named}/helper/helper-1.0-py3-none-any.whl" }}\n'
+        write(tree, **{"pyproject.toml": pyproject(benchmarks=["pytest", "helper"], more=source)})
+        for folder in present:
+            publish(tree / folder, "helper", "1.0")
+
+    baseline = resolve(trees, dict.fromkeys(Side, Configuration()))[Side.BASELINE]
+
+    assert baseline.local == (f"{place}/helper/helper-1.0-py3-none-any.whl",)
+    assert (baseline.lacking, baseline.contested) == ((), ())
 
 
 def test_a_conflict_between_measuring_and_baseline_names_both_pins(shelf, trees):
@@ -477,7 +606,8 @@ def test_what_uv_writes_is_refused_unless_it_pins_each_package(shelf, trees, mon
     interpreter_facts()  # asks uv once
 
     def run_uv(arguments, **_):
-        Path(arguments[arguments.index("--output-file") + 1]).write_text(output)
+        file = Path(arguments[arguments.index("--output-file") + 1])
+        file.write_text("" if file.name == "pylock.toml" else output)
 
     monkeypatch.setattr("mainstay.revisions.resolution.run_uv", run_uv)
 
@@ -534,6 +664,40 @@ def test_a_constraints_file_that_the_baseline_lacks_constrains_nothing_there(she
 
     assert "tool==2.0" in baseline
     assert "tool==1.0" in candidate
+
+
+INCLUDED = {
+    "beside-it": ("-c more.txt", "constraints/more.txt", "-c base.txt"),
+    "elsewhere": ("--constraint=../pins/more.txt  # shared", "pins/more.txt", "-c ../constraints/base.txt"),
+    "required": ("-r more.txt", "constraints/more.txt", "--requirement base.txt"),
+}
+"""Lines by which a constraints file includes another, the place of that one, and lines by which it includes the first."""
+
+
+@pytest.mark.parametrize("name", some_always(INCLUDED, {"elsewhere"}))
+def test_a_constraints_file_may_include_others(shelf, trees, name):
+    line, place, back = INCLUDED[name]
+    for tree, version in zip(trees.values(), ("1.0", "2.0"), strict=True):
+        write(tree, **{"constraints/base.txt": f"{line}\npytest==8.0\n", place: f"tool=={version}\n{back}\n"})
+        write(tree, **{"pyproject.toml": pyproject(dependencies=["tool"])})
+
+    assert resolved(trees, constraints=("constraints/base.txt",)) == (
+        ("pluggy==2.0", "pytest==8.0", "tool==1.0"),
+        ("pluggy==2.0", "pytest==8.0", "tool==2.0"),
+    )
+
+
+@pytest.mark.parametrize("line", ["-c more.txt", "-c ../more.txt"])
+@pytest.mark.parametrize("side", Side)
+def test_a_constraints_file_that_is_included_from_nowhere_in_the_tree_is_named(trees, side, line):
+    write(trees[side], **{"constraints.txt": line, "../more.txt": "tool==1.0\n"})
+    write(trees[Side.CANDIDATE], **{"constraints.txt": line if side is Side.CANDIDATE else ""})
+
+    with pytest.raises(EnvironmentBuildError) as caught:
+        resolved(trees, constraints=("constraints.txt",))
+
+    assert caught.value.side is side
+    assert f"'constraints.txt' includes '{line.removeprefix('-c ')}'" in caught.value.fact
 
 
 def test_a_constraints_file_that_the_candidate_lacks_is_named(shelf, trees):

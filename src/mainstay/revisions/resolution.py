@@ -78,6 +78,9 @@ PIN_FORMAT = (
 PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[^]]*\])?(==[^\s=]+| @ \S+)")
 """A requirement that allows one version of a package, or one file of it."""
 
+INCLUDING = re.compile(r"\s*(?:-c|--constraint|-r|--requirement)[\s=]\s*(.*?)(?:\s+#.*)?\s*")
+"""A line of a file of requirements that includes another file."""
+
 LEFT_OUT = "# The following packages were excluded from the output:"
 """Line after which uv names the packages that it resolved and did not write."""
 
@@ -97,8 +100,8 @@ class Resolution:
         group: Requirements of its own dependency group ``benchmarks``.
         altered: Names of the packages that it has otherwise than with its own group; of the baseline alone.
         lacking: Names of those that the candidate's group takes from it; of the baseline alone.
-        contested: Names of dependencies on which the candidate's group decides, so that a change of them may be hidden,
-            and paths of those in the tree; of the baseline alone.
+        contested: Names of dependencies on which the candidate's group decides, so that a change of them may be hidden;
+            of the baseline alone.
         brought: Names of further dependencies that the change adds or drops, though both revisions have them for
             measuring, since pytest needs them; of the baseline alone.
     """
@@ -195,7 +198,7 @@ def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configurat
         side: Resolution(
             side=side,
             pins=pins.pins,
-            local=pins.local,
+            local=pins.places,
             indexes=indexes[side],
             installation=requests[side].installation,
             group=tuple(expand_group(requests[side].project, MEASURING_GROUP)),
@@ -294,14 +297,33 @@ def _named_places(value: Any, folder: Path) -> set[Path]:
 
 
 class _Pins(NamedTuple):
-    """Result of the resolver: exact requirements, packages of the tree itself, and names as in :class:`Resolution`."""
+    """Result of the resolver: exact requirements, packages of the tree itself, and names as in :class:`Resolution`.
+
+    A package of the tree is written as ``helper @ libs/helper``.
+    """
 
     pins: tuple[str, ...]
-    local: tuple[str, ...]
+    placed: tuple[str, ...]
     altered: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
     contested: tuple[str, ...] = ()
     brought: tuple[str, ...] = ()
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """All packages, wherever they come from."""
+        return (*self.pins, *self.placed)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Folders and files of the packages of the tree, as paths relative to it."""
+        return tuple(sorted(map(_place_of, self.placed)))
+
+    def with_placed(self, more: Iterable[str]) -> _Pins:
+        """The same packages and some of the tree, which take the place of pins of the same names."""
+        placed = {*self.placed, *more}
+        pins = tuple(pin for pin in self.pins if requirement_name(pin) not in _names(placed))
+        return self._replace(pins=pins, placed=tuple(sorted(placed)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -444,23 +466,38 @@ class _Request:
     ) -> _Pins:
         with tempfile.TemporaryDirectory() as folder:
             requirements, constraint_file = Path(folder, "measuring-requirements.txt"), Path(folder, "constraints.txt")
-            requirements.write_text("\n".join(measuring), encoding="utf-8")
+            requirements.write_text("\n".join([*measuring, *self._itself(measuring, groups)]), encoding="utf-8")
             constraint_file.write_text(constraints, encoding="utf-8")
             pin_file = Path(folder, "pins.txt")  # uv prefers the versions that are there
             pin_file.write_text("\n".join(preferred), encoding="utf-8")
             arguments = ["pip", "compile", *wanted, str(requirements), "--constraints", str(constraint_file)]
             arguments += [word for group in groups for word in ("--group", group)]
-            arguments += ["--python", sys.executable, "--quiet", *PIN_FORMAT, "--output-file", str(pin_file)]
+            arguments += ["--python", sys.executable, "--quiet", *PIN_FORMAT]
             arguments += [*options] if self.uses_cache else [*options, "--no-cache"]
-            run_uv(arguments, side=self.side, doing="resolving the dependencies", cwd=self.tree)
-            written = pin_file.read_text(encoding="utf-8")
-        found = self._read_pins(written)
-        if "pytest" in _names(measuring) - _names(found.pins) and not found.local:
+            run = partial(run_uv, side=self.side, doing="resolving the dependencies", cwd=self.tree)
+            run([*arguments, "--output-file", str(pin_file)])
+            pins, lines = self._read_pins(pin_file.read_text(encoding="utf-8"))
+            found = _Pins(pins=pins, placed=())
+            if lines:  # only a file of the other format names the packages in them
+                constraint_file.write_text("\n".join([constraints, *_exact(pins)]), encoding="utf-8")
+                lock_file = Path(folder).resolve() / "pylock.toml"
+                run([*arguments, "--format", "pylock.toml", "--output-file", str(lock_file)])
+                found = found.with_placed(self._read_places(lock_file, lines))
+        if "pytest" in _names(measuring) - _names(found.packages):
             raise self._unusable("uv resolved no pytest", "look at the settings of uv in [tool.uv.pip] or uv.toml")
         return found
 
-    def _read_pins(self, written: str) -> _Pins:
-        """Separate the pins in a file that uv wrote from the packages of the tree.
+    def _itself(self, measuring: Iterable[str], groups: Iterable[str]) -> list[str]:
+        """Requirement of the project by its own folder, if it is named, as in ``project[extra]``.
+
+        In a project's own pyproject.toml, uv would take the name for a package of an index.
+        """
+        name = _own_name(self.project)
+        named = _names([*measuring, *(each for group in groups for each in _group_requirements(self.project, group))])
+        return [f"{name} @ ./"] if name and name in named else []
+
+    def _read_pins(self, written: str) -> tuple[tuple[str, ...], list[str]]:
+        """Separate the pins in a file that uv wrote from the lines that stand for packages of the tree.
 
         Raises:
             UnusablePinError: If uv left a package out, or a line does not say which package is meant in both revisions.
@@ -471,25 +508,46 @@ class _Request:
                 f"the setting no-emit-package of uv leaves out {names}",
                 "remove no-emit-package from [tool.uv.pip] or uv.toml, and give it on the command line where you need it",
             )
-        pins, local = [], set()
+        pins: list[str] = []
+        others: list[str] = []
         for line in lines.splitlines():
             pin = line.partition(" ;")[0].strip().removeprefix("-e ")
             if not pin or pin[0] in "#-":
                 continue
-            if own := _own_package(pin, self.tree):
-                local.add(own)
+            if _own_package(pin, self.tree):
+                others.append(pin)
                 continue
             self._check_address(pin)
-            if PIN.fullmatch(pin):
-                pins.append(pin)
-            elif (self.tree / pin).exists():
-                local.add(pin)
-            else:
+            (pins if PIN.fullmatch(pin) else others).append(pin)
+        return tuple(sorted(pins)), others
+
+    def _read_places(self, lock_file: Path, lines: Iterable[str]) -> set[str]:
+        """Packages of the tree that lines of uv stand for, by their names in a lock file; the project itself is left out.
+
+        uv writes a path as it is given: from the project, from the root of its workspace, or from the package that needs it.
+
+        Raises:
+            UnusablePinError: If a line stands for no package of the tree.
+        """
+        named = {}
+        for package in tomllib.loads(lock_file.read_text(encoding="utf-8")).get("packages", ()):
+            if path := (package.get("directory") or package.get("archive") or {}).get("path"):
+                named[(lock_file.parent / path).resolve()] = package["name"]
+        tree, top = self.tree.resolve(), _top_of(self.tree).resolve()
+        placed = set()
+        for line in lines:
+            path = _own_package(line, self.tree) or line
+            meant = {(folder / path).resolve() for folder in (self.tree, *_above(self.tree), *named)} & named.keys()
+            usable = {place for place in meant if place.is_relative_to(top) or os.path.isabs(line)}
+            if not usable:
                 raise self._unusable(
-                    f"uv wrote {without_credentials(pin)!r}, which is neither one version of a package nor a place of the tree",
+                    f"uv wrote {without_credentials(line)!r}, which is neither one version of a package nor a place of the tree",
                     "require a version, an address or a folder of the tree, and look at the settings of uv",
                 )
-        return _Pins(pins=tuple(sorted(pins)), local=tuple(sorted(local)))
+            for place in usable - {tree}:
+                path = os.path.relpath(place, tree) if place.is_relative_to(top) else str(place)
+                placed.add(f"{named[place]} @ {path}")
+        return placed
 
     def _check_address(self, pin: str) -> None:
         """Refuse a pin whose address means something else in another gate or for the other revision."""
@@ -507,6 +565,11 @@ class _Request:
 
     def _unusable(self, fact: str, next_step: str) -> UnusablePinError:
         return UnusablePinError(fact, side=self.side, looked_in=f"what the {self.side} requires", next_step=next_step)
+
+
+def _place_of(placed: str) -> str:
+    """The path in the text of a package of the tree."""
+    return placed.partition(" @ ")[2]
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -623,16 +686,17 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
     if candidate.identity() == baseline.identity():
         return {Side.BASELINE: found, Side.CANDIDATE: found}
     alone = _compile_alone(baseline)
-    own = baseline.compile(constraints="\n".join([baseline.constraints, *_exact(alone.pins if alone else ())]))
-    kept_names = _names(own.pins) - {"pytest"}
+    own, replacing = _compile_own(baseline, alone)
+    kept_names = _names(own.packages) - {"pytest"}
     required = candidate.compile(constraints=candidate.constraints)
-    added = _names(required.pins) - _names([*own.pins, *alone.pins]) if alone else set()
+    added = _names(required.packages) - _names([*own.packages, *alone.packages]) if alone else set()
     harness = candidate.compile_measuring(constraints="\n".join(_exact(found.pins)))
     borrowed = [pin for pin in harness.pins if requirement_name(pin) not in kept_names | added]
     kept = [pin for pin in own.pins if requirement_name(pin) in kept_names]
     kept += [pin for pin in harness.pins if requirement_name(pin) in added]  # a measuring package may need them, too
-    measured = _compile_measured(baseline, borrowed, kept, _options_for(_names(borrowed), candidate, baseline))
-    measured = measured._replace(local=tuple(sorted({*measured.local, *_helpers(baseline, alone, harness)})))
+    options = _options_for(_names(borrowed), candidate, baseline)
+    measured = _compile_measured(baseline, [*borrowed, *replacing], kept, options)
+    measured = measured.with_placed(_helpers(baseline, own, alone, harness))
     groups = {side: expand_group(requests[side].project, MEASURING_GROUP) for side in Side}
     contested, brought = _decided_by_measuring(
         requests,
@@ -641,8 +705,8 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
     )
     return {
         Side.BASELINE: measured._replace(
-            altered=tuple(sorted(_altered(groups, alone and alone.pins, measured.pins, kept_names))),
-            lacking=tuple(sorted(_lacking(baseline, groups, alone, measured.pins))),
+            altered=tuple(sorted(_altered(groups, alone and alone.packages, measured.packages, kept_names))),
+            lacking=tuple(sorted(_lacking(baseline, groups, alone, measured))),
             contested=tuple(sorted(contested - {"pytest"})),
             brought=tuple(sorted(brought)),
         ),
@@ -667,6 +731,28 @@ def _compile_alone(baseline: _Request) -> _Pins | None:
         if error.side is None:
             raise
         return None
+
+
+def _compile_own(baseline: _Request, alone: _Pins | None) -> tuple[_Pins, list[str]]:
+    """Resolve what the baseline needs itself, in the versions that it has with its own measuring packages.
+
+    A dependency that its group takes from the tree, though the baseline itself would have it from an index, comes from the
+    tree, as it did when the baseline was gated.
+
+    Returns:
+        The packages, and requirements of those that come from the tree only for that reason.
+    """
+    if alone is None:
+        return baseline.compile(constraints=baseline.constraints), []
+    constraints = "\n".join([baseline.constraints, *_exact(alone.pins)])
+    own = baseline.compile(constraints=constraints)
+    replacing = [_as_folder(each) for each in alone.placed if requirement_name(each) in _names(own.pins)]
+    return (baseline.compile(measuring=replacing, constraints=constraints) if replacing else own), replacing
+
+
+def _as_folder(placed: str) -> str:
+    """Requirement of a package of the tree by its path, for a file of requirements, in which no source leads to it."""
+    return f"{requirement_name(placed)} @ {os.path.join('.', _place_of(placed))}"
 
 
 def _options_for(names: Collection[str], request: _Request, baseline: _Request) -> list[str]:
@@ -727,19 +813,31 @@ def _compile_measured(
     ) from errors[-1]
 
 
-def _helpers(baseline: _Request, alone: _Pins | None, harness: _Pins) -> set[str]:
-    """Packages in the baseline's tree that measure: those of its own group, and those of the candidate's.
+def _helpers(baseline: _Request, own: _Pins, alone: _Pins | None, harness: _Pins) -> set[str]:
+    """Packages in the baseline's tree that measure: those of the candidate's group, and others of its own.
 
     The candidate's lie in another tree, so the baseline gets its own copy. One that it lacks is left out, and so is a
-    folder that is no package there.
+    folder that is no package there, or another. The baseline has each package once, and never instead of one that it needs itself.
+
+    Args:
+        baseline: Request for the baseline.
+        own: What the baseline needs itself.
+        alone: The baseline with its own group; ``None`` if it cannot be resolved with it.
+        harness: Measuring packages of the candidate.
     """
-    tree = baseline.tree
-    shared = {
-        name
-        for name in harness.local
-        if name != "." and ((tree / name).is_file() or is_packaged(tree / name, baseline.side))
-    }
-    return shared.union(alone.local if alone else ())
+    taken = _names(own.packages)
+    shared = {each for each in harness.placed if requirement_name(each) not in taken and _has_placed(baseline, each)}
+    taken |= _names([*harness.pins, *shared])
+    return shared | {each for each in (alone.placed if alone else ()) if requirement_name(each) not in taken}
+
+
+def _has_placed(request: _Request, placed: str) -> bool:
+    """Whether a package lies in the tree of a revision where it lies in that of the other."""
+    place = request.tree / _place_of(placed)
+    if place.is_file():  # a wheel, whose name begins with that of its package
+        return True
+    name = read_project(place, request.side).get("project", {}).get("name", requirement_name(placed))
+    return is_packaged(place, request.side) and normal_name(name) == requirement_name(placed)
 
 
 def _decided_by_measuring(
@@ -759,11 +857,10 @@ def _decided_by_measuring(
     candidate = requests[Side.CANDIDATE]
     hidden = _hidden(requests[Side.BASELINE], needed, measured)
     named = _names(expand_group(candidate.project, MEASURING_GROUP)) - {"pytest"}
-    moved = (hidden - named) & (_names(own.pins) ^ _names(required.pins))
-    brought = moved & _names(candidate.compile_pytest("\n".join(_exact(found.pins))).pins) if moved else set()
-    not_its_own = _names(own.pins) - _names({*own.pins} & {*its.pins})
-    local = ({*own.local} ^ {*required.local}) & {*its.local} & {*found.local} - {"."}
-    return (hidden - brought) | not_its_own | local, brought
+    moved = (hidden - named) & (_names(own.packages) ^ _names(required.packages))
+    brought = moved & _names(candidate.compile_pytest("\n".join(_exact(found.pins))).packages) if moved else set()
+    not_its_own = _names(own.packages) - _names({*own.packages} & {*its.packages})
+    return (hidden - brought) | not_its_own, brought
 
 
 def _hidden(baseline: _Request, needed: Mapping[Side, _Pins], measured: Mapping[Side, _Pins]) -> set[str]:
@@ -777,14 +874,14 @@ def _hidden(baseline: _Request, needed: Mapping[Side, _Pins], measured: Mapping[
         needed: What each revision needs itself.
         measured: Each revision with the candidate's measuring packages.
     """
-    own, required = (needed[side].pins for side in (Side.BASELINE, Side.CANDIDATE))
-    its, found = (measured[side].pins for side in (Side.BASELINE, Side.CANDIDATE))
+    own, required = (needed[side].packages for side in (Side.BASELINE, Side.CANDIDATE))
+    its, found = (measured[side].packages for side in (Side.BASELINE, Side.CANDIDATE))
     otherwise = _names({*required} - {*found}) | (_names(found) - _names(required))
     lent = _names(its) - _names(own)
     suspects = (otherwise & _names([*own, *required])) | (lent & _names(required))
     if not suspects:
         return suspects
-    before = baseline.compile(constraints=baseline.constraints).pins
+    before = baseline.compile(constraints=baseline.constraints).packages
     return suspects & _names({*before} ^ {*required})
 
 
@@ -801,9 +898,9 @@ def _altered(
 
     Args:
         groups: Requirements of the group of each revision.
-        alone: Pins of the baseline with its own group; ``None`` if it cannot be resolved with it, so that only the
+        alone: Packages of the baseline with its own group; ``None`` if it cannot be resolved with it, so that only the
             requirements can be compared.
-        measured: Pins of the baseline with the candidate's.
+        measured: Packages of the baseline with the candidate's.
         kept_names: Packages that the baseline needs itself.
 
     Example:
@@ -818,7 +915,7 @@ def _altered(
 
 
 def _lacking(
-    baseline: _Request, groups: Mapping[Side, Sequence[str]], alone: _Pins | None, measured: Sequence[str]
+    baseline: _Request, groups: Mapping[Side, Sequence[str]], alone: _Pins | None, measured: _Pins
 ) -> set[str]:
     """Names of the packages that the candidate's group takes from the baseline.
 
@@ -828,11 +925,11 @@ def _lacking(
         baseline: Request for the baseline.
         groups: Requirements of the group of each revision.
         alone: Resolution of the baseline with its own group; ``None`` if it cannot be resolved with it.
-        measured: Pins of the baseline with the candidate's.
+        measured: The baseline with the candidate's.
     """
     if alone is None:
-        return _names({*groups[Side.BASELINE]} - {*groups[Side.CANDIDATE]}) - _names(measured)
-    gone = _names(alone.pins) - _names(measured)
+        return _names({*groups[Side.BASELINE]} - {*groups[Side.CANDIDATE]}) - _names(measured.packages)
+    gone = _names(alone.packages) - _names(measured.packages)
     if not gone:
         return gone
     sources = _sources(baseline.project)
@@ -842,14 +939,15 @@ def _lacking(
     ]
     options = _options_for(_names(group), baseline, baseline)
     group += [pin for pin in alone.pins if " @ " in pin]  # in a file, no source leads to a place
-    group += [os.path.join(".", place) for place in alone.local if place != "."]
+    group += map(_as_folder, alone.placed)
+    constraints = "\n".join(_exact(measured.pins))
     try:
-        again = baseline.compile(measuring=["pytest", *group], constraints="\n".join(_exact(measured)), options=options)
+        again = baseline.compile(measuring=["pytest", *group], constraints=constraints, options=options)
     except EnvironmentBuildError as error:
         if error.side is None:
             raise
         return gone
-    return gone & _names(again.pins)
+    return gone & _names(again.packages)
 
 
 def script_names(tree: Path, project: Mapping[str, Any]) -> list[str]:
@@ -908,7 +1006,7 @@ def _read_constraints(tree: Path, paths: Iterable[str], side: Side) -> str:
     for path in paths:
         file = tree / path
         if file.is_file():
-            texts.append(file.read_text(encoding="utf-8"))
+            texts.append(_with_included(file, tree, side))
         elif side is Side.CANDIDATE:
             raise EnvironmentBuildError(
                 f"there is no constraints file {path!r}",
@@ -919,25 +1017,76 @@ def _read_constraints(tree: Path, paths: Iterable[str], side: Side) -> str:
     return "\n".join(texts)
 
 
+def _with_included(file: Path, tree: Path, side: Side, within: Collection[Path] = ()) -> str:
+    """Text of a constraints file, with that of the files that it includes in place of the lines that name them.
+
+    uv reads a copy of the text, from which a relative path would lead elsewhere. An address is left to uv.
+
+    Args:
+        file: The constraints file.
+        tree: The project's folder in the revision's worktree.
+        side: Whose it is, for messages.
+        within: The files that include it, and are not included once more.
+
+    Raises:
+        EnvironmentBuildError: If an included file does not lie in the worktree.
+    """
+    lines = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        named = INCLUDING.fullmatch(line)
+        if not named or "://" in named[1] or os.path.isabs(named[1]):
+            lines.append(line)
+            continue
+        included = (file.parent / named[1]).resolve()
+        if not included.is_file() or not included.is_relative_to(_top_of(tree).resolve()):
+            told = os.path.relpath(file, tree)
+            raise EnvironmentBuildError(
+                f"the constraints file {told!r} includes {named[1]!r}, which is no file in the tree",
+                side=side,
+                looked_in=f"constraints in [tool.mainstay] and the tree of the {side}",
+                next_step=f"add the file, or remove the line from {told}",
+            )
+        if included not in {*within, file.resolve()}:
+            lines.append(_with_included(included, tree.resolve(), side, {*within, file.resolve()}))
+    return "\n".join(lines)
+
+
 def _groups(project: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Entries of each dependency group, by its normalised name."""
     return {normal_name(name): entries for name, entries in project.get("dependency-groups", {}).items()}
 
 
-def expand_group(project: Mapping[str, Any], group: str, *, within: Collection[str] = ()) -> list[str]:
-    """Requirements of a dependency group, including nested groups; empty if there is no such group.
+def _own_name(project: Mapping[str, Any]) -> str:
+    """Normalised name of a project; empty if its pyproject.toml names none."""
+    return normal_name(project.get("project", {}).get("name", ""))
+
+
+def expand_group(project: Mapping[str, Any], group: str) -> list[str]:
+    """Requirements of a dependency group, including nested groups and extras of the project; empty if there is no such group.
 
     Entries that mean nothing, and groups that include themselves, are left out; uv refuses them.
 
     Args:
         project: Contents of a pyproject.toml.
         group: Name of the group, in any spelling that PEP 735 takes for the same.
-        within: Normalised names of the groups that include it.
 
     Example:
-        >>> groups = {"benchmarks": ["pytest", {"include-group": "Some_More"}], "some-more": ["tabulate"]}
-        >>> expand_group({"dependency-groups": groups}, "benchmarks")
+        >>> groups = {"benchmarks": ["pytest", {"include-group": "Some_More"}], "some-more": ["own[fast]"]}
+        >>> extras = {"fast": ["tabulate"]}
+        >>> own = {"name": "own", "optional-dependencies": extras}
+        >>> expand_group({"project": own, "dependency-groups": groups}, "benchmarks")
         ['pytest', 'tabulate']
+    """
+    return _expand_extras(project, _group_requirements(project, group))
+
+
+def _group_requirements(project: Mapping[str, Any], group: str, *, within: Collection[str] = ()) -> list[str]:
+    """Requirements of a dependency group as they stand there, including nested groups.
+
+    Args:
+        project: Contents of a pyproject.toml.
+        group: Name of the group.
+        within: Normalised names of the groups that include it.
     """
     name = normal_name(group)
     requirements = []
@@ -945,8 +1094,31 @@ def expand_group(project: Mapping[str, Any], group: str, *, within: Collection[s
         if isinstance(entry, str):
             requirements.append(entry)
         elif "include-group" in entry:
-            requirements += expand_group(project, entry["include-group"], within={*within, name})
+            requirements += _group_requirements(project, entry["include-group"], within={*within, name})
     return requirements
+
+
+def _expand_extras(project: Mapping[str, Any], requirements: Iterable[str], within: Collection[str] = ()) -> list[str]:
+    """Requirements with those of the extras in place of each by which a project names itself, as in ``project[extra]``.
+
+    Args:
+        project: Contents of a pyproject.toml.
+        requirements: Requirements, of which some may name the project.
+        within: Normalised names of the extras that hold them.
+    """
+    own = _own_name(project)
+    extras = project.get("project", {}).get("optional-dependencies", {})
+    held = {normal_name(name): requirements for name, requirements in extras.items()}
+    found = []
+    for requirement in requirements:
+        if not own or requirement_name(requirement) != own:
+            found.append(requirement)
+            continue
+        named = re.match(r"[^\[;]*\[([^\]]*)\]", requirement)
+        for extra in map(normal_name, re.findall(r"[^\s,]+", named[1] if named else "")):
+            if extra not in within:
+                found += _expand_extras(project, held.get(extra, ()), {*within, extra})
+    return found
 
 
 def drop_names(constraints: str, names: Iterable[str]) -> str:
