@@ -89,6 +89,11 @@ def interrupt():
     raise KeyboardInterrupt
 
 
+def raise_blamed(error, session):
+    with blamed_on_changes(session):
+        raise error
+
+
 def test_an_interrupted_attempt_that_changed_nothing_keeps_its_trials(session, harness):
     with suppress(KeyboardInterrupt), checked(session, harness()):
         session.folder.journal.append_trial(TRIAL)
@@ -114,8 +119,8 @@ def test_an_attempt_records_the_conditions_under_which_it_measures(session, harn
 def test_the_candidate_is_blamed_if_a_run_in_which_something_was_changed_cannot_go_on(session, error, tampering):
     session.folder.journal.append("checked", tampering=tampering)
 
-    with pytest.raises(MainstayError) as raised, blamed_on_changes(session):
-        raise error
+    with pytest.raises(MainstayError) as raised:
+        raise_blamed(error, session)
 
     if not tampering:
         assert raised.value is error
@@ -132,8 +137,8 @@ def test_the_candidate_is_blamed_if_a_run_in_which_something_was_changed_cannot_
 def test_the_candidate_is_not_blamed_for_what_a_change_cannot_cause(session, error):
     session.folder.journal.append("checked", tampering=["the shared input data"])
 
-    with pytest.raises(type(error)) as raised, blamed_on_changes(session):
-        raise error
+    with pytest.raises(type(error)) as raised:
+        raise_blamed(error, session)
 
     assert raised.value is error
 
