@@ -420,6 +420,7 @@ def test_a_traced_run_notices_what_a_search_has_missed(decide, name, monkeypatch
 DEPENDENCY = """
 import functools
 import pathlib
+import sys
 
 
 def tuple_of_names(function):
@@ -446,6 +447,28 @@ def template_that_is_compiled(function, language={"TOOL": "tool.__doc__"}):
     path = pathlib.Path(function.__globals__["__spec__"].origin).with_name("help.txt")
     variables = {"tool": function}
     exec(compile(path.read_text().replace("TOOL", language["TOOL"]), path, "exec"), variables)
+
+
+class Command:
+    def __init_subclass__(cls):
+        if sys._getframe(1).f_globals["__name__"] == cls.__module__:
+            describe(cls)
+
+
+def describe(cls):
+    return cls.__doc__
+
+
+def add_metaclass(metaclass, cls):
+    return metaclass(cls.__name__, cls.__bases__, dict(cls.__dict__))
+
+
+class Named:
+    def __getattr__(self, name):
+        return sys._getframe(1).f_globals["__name__"]
+
+
+named = Named()
 """
 
 OPERATION = """
@@ -454,6 +477,11 @@ class Operation:
     def __init__(self, function):
         functools.update_wrapper(self, function)
         del self.__wrapped__
+
+
+class Registry(type(object)):
+    def __new__(kind, name, bases, space):
+        return super().__new__(kind, name, bases, {"length": len(str(space))})
 """
 
 BY_DEPENDENCIES = {
@@ -464,6 +492,9 @@ BY_DEPENDENCIES = {
     "template_that_is_compiled": "docstrings could be read by help.txt::<module>",
     "object": "docstrings could be read by update_wrapper of an object of Operation",
     "object_of_a_wrapper": "docstrings could be read by update_wrapper of an object of Operation",
+    "class_statement": "docstrings could be read by dependency.py::describe",
+    "remade_class": "docstrings could be read by model.py::Registry.__new__, which is given the body of a class",
+    "caller_of_getattr": "nobody can tell what was read: a frame of the trace was looked at in dependency.py",
     "archive": "docstrings could be read by zipped.py::read",
     "shared": "nobody can tell what was read: code of a shared input was executed, cases.py",
 }
@@ -479,7 +510,7 @@ import subject.model
 """ + "".join(
     f"\n\ndef test_{name}(benchmark):\n    benchmark(dependency.{name}, subject.model.helper)\n"
     for name in BY_DEPENDENCIES
-    if "object" not in name and name not in {"archive", "shared"}
+    if f"def {name}(" in DEPENDENCY
 ) + """
 
 def test_object(benchmark):
@@ -488,6 +519,22 @@ def test_object(benchmark):
 
 def test_object_of_a_wrapper(benchmark):
     benchmark(lambda: subject.model.Operation(dependency.wrapped(subject.model.helper)))
+
+
+def test_class_statement(benchmark):
+    def make():
+        class Serve(dependency.Command):
+            "Words."
+
+    benchmark(make)
+
+
+def test_remade_class(benchmark):
+    benchmark(dependency.add_metaclass, subject.model.Registry, subject.model.Thing)
+
+
+def test_caller_of_getattr(benchmark):
+    benchmark(lambda: getattr(dependency.named, "name"))
 
 
 def test_archive(benchmark):
@@ -570,15 +617,15 @@ UNNAMED = {
     ),
     "metaclass": (
         'class Made(BASE):\n    "Words."',
-        "docstrings could be read by a metaclass, Registry",
+        "docstrings could be read by model.py::Registry.__new__, which is given the body of a class",
     ),
     "instance_as_a_base": (
         'class Made(Maker()):\n    "Words."',
-        "docstrings could be read by a metaclass, Maker",
+        "docstrings could be read by model.py::Maker.__init__, which is given the body of a class",
     ),
     "bases_that_are_replaced": (
         'class Made(Replaced()):\n    "Words."',
-        "docstrings could be read by a metaclass, Registry",
+        "docstrings could be read by model.py::Registry.__new__, which is given the body of a class",
     ),
     "getter": (
         "getattr(operator, 'attr' + str('getter'))('__' + str('doc') + '__')(helper)",
@@ -646,6 +693,28 @@ def test_words_that_are_read_under_no_name_are_noticed_by_the_trace(decide, monk
     for name, why in told.items():
         assert f"benchmarks/test_w.py::test_{name}: {why}" in proof.note
 
+
+ASKS_FOR_A_NAME = """
+import sys
+
+
+def parent_frame_namespace():
+    return sys._getframe(2).f_code.co_name == "<module>"
+
+
+class Model:
+    def __init_subclass__(cls):
+        parent_frame_namespace()
+"""
+
+ITS_NAME_IS_ASKED_FOR = """
+
+from pydantic._internal import _typing_extra
+
+
+class Asked(_typing_extra.Model):
+    pass
+"""
 
 READS_NOTHING = """
 import contextlib
@@ -716,11 +785,14 @@ def test_wrappers_and_templates_that_read_no_words_are_unchanged(decide, place, 
     (tmp_path / "shared").mkdir()
     (place / "measure/data").symlink_to(tmp_path / "shared")
     (place / "measure/benchmarks/cases.py").write_text("SIZE = 10\n")
-    files = {"subject/help.txt": "{0.__name__}"}
+    (tmp_path / "dependency/pydantic/_internal").mkdir(parents=True)
+    (tmp_path / "dependency/pydantic/__init__.py").touch()  # ahead of pydantic itself
+    (tmp_path / "dependency/pydantic/_internal/_typing_extra.py").write_text(ASKS_FOR_A_NAME)
+    model, files = MODEL + ITS_NAME_IS_ASKED_FOR, {"subject/help.txt": "{0.__name__}"}
 
     proof = decide(
-        {"subject/model.py": MODEL, **files},
-        {"subject/model.py": edited(MODEL, WORDS, NAME), **files},
+        {"subject/model.py": model, **files},
+        {"subject/model.py": edited(model, WORDS, NAME), **files},
         workload=READS_NOTHING,
     )
 

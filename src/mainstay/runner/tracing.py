@@ -28,7 +28,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
-from types import BuiltinFunctionType, CodeType, FrameType, FunctionType
+from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MappingProxyType
 from typing import Any, NamedTuple
 
 from . import lazy
@@ -38,6 +38,8 @@ from .rewording import (
     ATTRIBUTE_GETTERS,
     ATTRIBUTES,
     CLASS_LINES,
+    CO_VARARGS,
+    CO_VARKEYWORDS,
     DOCSTRINGS,
     LOCALS,
     MADE_BY_UV,
@@ -105,6 +107,9 @@ GIVEN_DOCSTRINGS = frozenset({property, staticmethod, classmethod})
 SLOT_NAMES, OLD_STATE = (vars(copyreg)[name].__code__ for name in ("_slotnames", "_reduce_ex"))
 """Code that is executed where the state of an object is taken: once for each type, and for the first two protocols of pickles."""
 
+HELD_BY_CLASSES = ("__module__", "__doc__")
+"""Names of which the body of a class holds the first, and also the second if it has a docstring, as a module has."""
+
 NOT_HEEDED = frozenset({"c_return", "c_exception"})
 """Events of the profile function that tell nothing."""
 
@@ -120,6 +125,9 @@ LOOKS_ELSEWHERE = (
 )
 """Functions of dependencies, by the end of their file, that note where they were called from, for messages of errors, or look
 at frames and code objects of their own package."""
+
+ASKS_FOR_NAMES = (("/pydantic/_internal/_typing_extra.py", "parent_frame_namespace"),)
+"""Functions of dependencies, in the same form, that take nothing from the code of their caller but its name."""
 
 RUNNER = os.path.dirname(os.path.realpath(__file__)) + os.sep
 """Folder of this package, whose timers call the clock."""
@@ -160,12 +168,33 @@ def _reads(code: CodeType, names: frozenset[str]) -> bool:
     )
 
 
-def _methods_of(cls: type) -> Iterator[CodeType]:
-    """Code of the methods that a class itself defines."""
-    for value in vars(cls).values():
-        function = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
-        if isinstance(function, FunctionType):
-            yield function.__code__
+def _is_one_of(code: CodeType, functions: Iterable[tuple[str, str]]) -> bool:
+    """Whether code is that of one of some functions, each told by the end of its file and its qualified name."""
+    return any(code.co_qualname == name and code.co_filename.endswith(end) for end, name in functions)
+
+
+def _where(code: CodeType) -> str:
+    return f"{os.path.basename(code.co_filename)}::{code.co_qualname}"
+
+
+def _arguments_of(frame: FrameType) -> Iterator[Any]:
+    """Arguments of a call, each of those that it takes in any number included."""
+    code = frame.f_code
+    num_named = code.co_argcount + code.co_kwonlyargcount
+    num_all = num_named + bool(code.co_flags & CO_VARARGS) + bool(code.co_flags & CO_VARKEYWORDS)
+    values = frame.f_locals if num_all else {}
+    for position, name in enumerate(code.co_varnames[:num_all]):
+        value = values.get(name)
+        yield value
+        if position >= num_named:
+            yield from value.values() if type(value) is dict else value if type(value) is tuple else ()
+
+
+def _is_body_of_class(value: Any) -> bool:
+    """Whether a value is a mapping of what the body of a class holds, such as a metaclass is given, or a copy of it."""
+    if issubclass(type(value), dict):
+        return any(dict.__contains__(value, name) for name in HELD_BY_CLASSES)
+    return type(value) is MappingProxyType and any(name in value for name in HELD_BY_CLASSES)
 
 
 def _is_given_docstrings(cls: type) -> bool:
@@ -273,7 +302,6 @@ class Tracer:
 
         _posixsubprocess.fork_exec = watched_fork_exec
         builtins.getattr = self._watch_getattr(builtins.getattr)
-        vars(builtins)["__build_class__"] = self._watch_classes(vars(builtins)["__build_class__"])
         self._children = self._usage_of_children()
         if self._follows_calls:
             self._monitor()
@@ -378,7 +406,7 @@ class Tracer:
             local.stack.append((frame, local.state))
             local.state = state
         if local.state == OURS:
-            self._follow_docstrings(frame)
+            self._follow_docstrings(frame, is_own=state == OURS)
         if id(code) in self._seen:
             return
         if self._follows_calls and local.state == OURS:
@@ -413,9 +441,7 @@ class Tracer:
             return Kind(OURS)  # as of a module that a workload wrote
         if code is lazy.refuse_lazy_function.__code__ or code is lazy.refuse_lazy_result.__code__:
             return Kind(OTHERS)
-        if code.co_name == "<module>" or any(
-            file.endswith(end) and code.co_qualname == name for end, name in LOOKS_ELSEWHERE
-        ):
+        if code.co_name == "<module>" or _is_one_of(code, LOOKS_ELSEWHERE):
             return Kind(OTHERS)
         return Kind()
 
@@ -426,9 +452,16 @@ class Tracer:
             real == target or real.startswith(f"{target}{os.sep}") for target in self._linked
         )
 
-    def _follow_docstrings(self, frame: FrameType) -> None:
-        """Record a function by which a docstring is copied to an object, or by which the state of such an object is taken."""
+    def _follow_docstrings(self, frame: FrameType, *, is_own: bool) -> None:
+        """Record a function that is given docstrings under no name, or by which one is copied to an object.
+
+        No metaclass is looked for, since none need be named where a class is made, and to watch how classes are made would put
+        a frame between the class and what makes it.
+        """
         code = frame.f_code
+        if is_own and any(map(_is_body_of_class, _arguments_of(frame))):
+            for kind in (DOCSTRINGS, CLASS_LINES):
+                self._note_reader(kind, f"{_where(code)}, which is given the body of a class")
         if code is functools.update_wrapper.__code__:
             self._copy_docstring(**frame.f_locals)
         elif code is SLOT_NAMES:
@@ -466,7 +499,7 @@ class Tracer:
         """Record what code that was not searched, executed on behalf of the tree, names."""
         if id(code) in self._importers:
             return
-        where = f"{os.path.basename(code.co_filename)}::{code.co_qualname}"
+        where = _where(code)
         if any(part in code.co_filename for part in COMPILERS):
             self._unknown.add(f"code was compiled by {where}")
         for kind, read in names.items():
@@ -531,7 +564,7 @@ class Tracer:
             self._note_chance(source, code)
 
     def _note_chance(self, source: str, code: CodeType) -> None:
-        self._chance.add(f"{source} in {os.path.basename(code.co_filename)}::{code.co_qualname}")
+        self._chance.add(f"{source} in {_where(code)}")
 
     # what is asked of the interpreter
 
@@ -547,7 +580,11 @@ class Tracer:
             local.busy = False
 
     def _heed(self, local: Any, event: str, arguments: tuple[Any, ...]) -> None:
-        if event in {"import", "exec", "compile", "sys._getframe", "builtins.id"}:
+        if event == "sys._getframe":
+            if local.state == OURS and arguments:
+                self._heed_frames(sys._getframe(2), arguments[0])
+            return
+        if event in {"import", "exec", "compile", "builtins.id"}:
             return
         if event == "object.__getattr__":
             if local.state == OURS and arguments[1] in AUDITED:
@@ -571,9 +608,21 @@ class Tracer:
         else:
             self._has_others = True
 
+    def _heed_frames(self, caller: FrameType, found: FrameType) -> None:
+        """Record that a caller was looked for across a frame of this module, which a process that is timed does not have."""
+        frame: FrameType | None = caller
+        while frame is not None:
+            if frame.f_globals is globals():
+                self._unknown.add(
+                    f"a frame of the trace was looked at in {os.path.basename(caller.f_code.co_filename)}"
+                )
+                return
+            frame = frame.f_back if frame is not found else None
+
     def _introspect(self, object_: Any, caller: FrameType) -> None:
         """Record whose code was looked at."""
-        if id(caller.f_code) in self._harmless or self._is_import(caller):
+        asking = caller.f_code
+        if id(asking) in self._harmless or _is_one_of(asking, ASKS_FOR_NAMES) or self._is_import(caller):
             return
         frame = getattr(object_, "tb_frame", object_)
         for name in ("__code__", "f_code", "gi_code", "cr_code", "ag_code"):
@@ -648,30 +697,6 @@ class Tracer:
             return function(path, *arguments, **named)
 
         return watched
-
-    def _watch_classes(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """``__build_class__``, watched: a metaclass can come from any base, and is given all that the class holds."""
-
-        def watched(body: Any, name: str, /, *bases: Any, **named: Any) -> Any:
-            made = function(body, name, *bases, **named)
-            local = self._local()
-            if not local.busy and local.state == OURS:
-                local.busy = True
-                try:
-                    self._heed_metaclasses({type(made), *map(type, bases)})
-                finally:
-                    local.busy = False
-            return made
-
-        return watched
-
-    def _heed_metaclasses(self, found: Iterable[type]) -> None:
-        """Record metaclasses that have methods of the tree or of the workloads."""
-        for metaclass in found:
-            codes = (code for each in metaclass.__mro__ for code in _methods_of(each))
-            if any(self._kind(code).state == OURS for code in codes):
-                for kind in (DOCSTRINGS, CLASS_LINES):
-                    self._note_reader(kind, f"a metaclass, {metaclass.__name__}")
 
     def _heed_getattr(self, name: str, kinds: Iterable[str], caller: CodeType) -> None:
         """Record an attribute that tells words, unless its reader does nothing with them."""
