@@ -3,6 +3,7 @@
 Every attack is a package whose behaviour depends on what the edit touches. The gate must measure each of them.
 """
 
+import itertools
 import sys
 import textwrap
 import zipfile
@@ -1032,6 +1033,42 @@ def test_a_training_whose_metric_varies_is_measured_if_it_imports_what_differs(
     assert proof.workloads == ({SPEED} if is_proved else set())
     told = "test_speed: subject/model.py was imported, and what it gates differs between two runs of the baseline"
     assert (told in proof.note) is not is_proved
+
+
+STARTUP = (TRAINED, "startup")
+WHICH_IMPORT = {
+    "two trainings": ({"test_first": STARTUP, "test_second": STARTUP}, set()),
+    "a training first": ({"test_first": (TRAINED, "accuracy"), "test_speed": (INTERLEAVED, "call_time")}, {"test_first"}),
+    "two equal trainings": ({"test_first": (TRAINED, "accuracy"), "test_second": (TRAINED, "accuracy")}, {"test_first", "test_second"}),
+}  # fmt: skip
+"""Workloads each of which would import a module that differs, and those that are proved."""
+
+
+@pytest.mark.parametrize("name", WHICH_IMPORT)
+def test_no_workload_hides_from_another_that_it_imports_what_differs(decide, monkeypatch, name):
+    startup = itertools.count()
+
+    def trace(spec, workloads, *_, **__):
+        """The first of a process imports."""
+        recorded = {"startup": next(startup), "accuracy": 1.0}
+        runs = {
+            each: run_of(["subject/model.py::<module>"] if position == 0 else [], values=recorded)
+            for position, each in enumerate(workloads)
+        }
+        return TracedRun(
+            collection=SPEED_SEEN,
+            workloads={each: run.workloads[SPEED] for each, run in runs.items()},
+            results={each: run.results[SPEED] for each, run in runs.items()},
+        )
+
+    monkeypatch.setattr(rewording, "trace_workloads", trace)
+    workloads, proved = WHICH_IMPORT[name]
+
+    proof = decide(
+        {"subject/model.py": MODEL}, {"subject/model.py": edited(MODEL, WORDS)}, workloads=workloads_of(**workloads)
+    )
+
+    assert {each.rpartition("::")[2] for each in proof.workloads} == proved
 
 
 TIMED_IMPORT = """
