@@ -420,6 +420,8 @@ def test_a_traced_run_notices_what_a_search_has_missed(decide, name, monkeypatch
 
 DEPENDENCY = """
 import functools
+import inspect
+import operator
 import pathlib
 import sys
 
@@ -430,6 +432,14 @@ def tuple_of_names(function):
 
 def built_name(function, name="doc"):
     return getattr(function, f"__{name}__")
+
+
+def getter(function, name="doc"):
+    return operator.attrgetter(f"__{name}__")(function)
+
+
+def static(function, name="doc"):
+    return inspect.getattr_static(function, f"__{name}__")
 
 
 def template(function):
@@ -488,6 +498,8 @@ class Registry(type(object)):
 BY_DEPENDENCIES = {
     "tuple_of_names": "docstrings could be read by",
     "built_name": "docstrings could be read by getattr of __doc__",
+    "getter": "docstrings could be read by attrgetter in dependency.py::getter",
+    "static": "docstrings could be read by getattr_static of __doc__",
     "template": "docstrings could be read by a template with __doc__",
     "template_of_names": "docstrings could be read by a template with __doc__",
     "template_that_is_compiled": "docstrings could be read by help.txt::<module>",
@@ -655,24 +667,33 @@ UNNAMED = {
 }
 """Bodies of functions that read words under no name, and what is told of each."""
 
+WRITTEN = {
+    "attribute_written": "subject.model.helper.DOC",
+    "variable_written": "str([*vars(subject.model.Thing).values()])",
+    "getter_written": "operator.attrgetter('__' + str('doc') + '__')(subject.model.helper)",
+    "own_getter_written": "object.__getattribute__(subject.model.helper, '__' + str('doc') + '__')",
+}
+"""Names of modules that a workload writes, and an expression by which each reads a docstring."""
+
 IMPORTS_WHAT_IT_WROTE = """
 import sys
 
 import subject.model
 
 
-def test_written(benchmark, tmp_path):
-    name = "__" + str("doc") + "__"
-    (tmp_path / "generated.py").write_text(f"import subject.model\\nLENGTH = len(subject.model.helper.{name})\\n")
-    sys.path.append(str(tmp_path))
-    import generated
-
-    benchmark(sum, range(generated.LENGTH))
-"""
+def length_in(folder, name, expression):
+    expression = expression.replace("DOC", "__" + str("doc") + "__")
+    (folder / f"{name}.py").write_text(f"import operator, subject.model\\nLENGTH = len({expression})\\n")
+    sys.path.append(str(folder))
+    return __import__(name).LENGTH
+""" + "".join(
+    f"\n\ndef test_{name}(benchmark, tmp_path):\n    benchmark(range, length_in(tmp_path, {name!r}, {text!r}))\n"
+    for name, text in WRITTEN.items()
+)
 
 
 def test_words_that_are_read_under_no_name_are_noticed_by_the_trace(decide, monkeypatch):
-    monkeypatch.setattr(rewording, "MOST_NAMED", len(UNNAMED) + 1)
+    monkeypatch.setattr(rewording, "MOST_NAMED", len(UNNAMED) + len(WRITTEN))
     functions = (
         f"\n\ndef {name}():\n{textwrap.indent(textwrap.dedent(body), '    ')}\n" for name, (body, _) in UNNAMED.items()
     )
@@ -681,7 +702,7 @@ def test_words_that_are_read_under_no_name_are_noticed_by_the_trace(decide, monk
         (IMPORTS_WHAT_IT_WROTE, *(f"def test_{n}(benchmark): benchmark(subject.model.{n})" for n in UNNAMED))
     )
     told = {name: why for name, (_, why) in UNNAMED.items()}
-    told["written"] = "docstrings could be read by generated.py::<module>"
+    told |= {name: f"docstrings could be read by {name}.py::<module>" for name in WRITTEN}
 
     proof = decide(
         {"subject/model.py": model},
@@ -717,6 +738,14 @@ class Asked(_typing_extra.Model):
     pass
 """
 
+GETS_AN_ATTRIBUTE = """
+import operator
+
+
+def get(value):
+    return max([value], key=operator.attrgetter("real", "imag"))
+"""
+
 READS_NOTHING = """
 import contextlib
 import copy
@@ -725,6 +754,7 @@ import functools
 import inspect
 import pickle
 
+import getting
 import subject.model
 from benchmarks import cases
 
@@ -773,7 +803,7 @@ def run():
     with manager():
         copy.deepcopy(Point(1)), pickle.dumps([Point(2).twice, inspect.signature(Point)])
         told = "{0.__name__}, {1[a]:{2}}".format(subject.model.helper, {"a": 1}, 8)
-        return told, wrapped(1), functools.cache(wrapped)(cases.SIZE)
+        return told, getting.get(1), wrapped(1), functools.cache(wrapped)(cases.SIZE)
 
 
 def test_speed(benchmark):
@@ -789,6 +819,7 @@ def test_wrappers_and_templates_that_read_no_words_are_unchanged(decide, place, 
     (tmp_path / "dependency/pydantic/_internal").mkdir(parents=True)
     (tmp_path / "dependency/pydantic/__init__.py").touch()  # ahead of pydantic itself
     (tmp_path / "dependency/pydantic/_internal/_typing_extra.py").write_text(ASKS_FOR_A_NAME)
+    (tmp_path / "dependency/getting.py").write_text(GETS_AN_ATTRIBUTE)
     model, files = MODEL + ITS_NAME_IS_ASKED_FOR, {"subject/help.txt": "{0.__name__}"}
 
     proof = decide(

@@ -26,7 +26,7 @@ import posixpath
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MappingProxyType
 from typing import Any, NamedTuple
@@ -37,15 +37,21 @@ from .protocol import Traced
 from .rewording import (
     ATTRIBUTE_GETTERS,
     ATTRIBUTES,
+    BUILTIN_READERS,
     CLASS_LINES,
     CO_VARARGS,
     CO_VARKEYWORDS,
     DOCSTRINGS,
+    GLOBAL_LOADS,
     LOCALS,
     MADE_BY_UV,
+    MATCHED,
     MODULES,
+    PLACES,
     POSITIONS,
     READERS,
+    TEXT,
+    WITHOUT_EFFECT,
     find_words,
     instructions_of,
 )
@@ -66,6 +72,9 @@ UNKNOWN_EVENTS = frozenset(
 
 READ_BY_TREE = {kind: READERS[kind] for kind in (DOCSTRINGS, POSITIONS, CLASS_LINES, LOCALS)}
 """Names by which code of the tree or of the workloads could read words. Its modules are searched before anything is run."""
+
+READ_UNSEARCHED = {kind: names | ATTRIBUTE_GETTERS.keys() | {MATCHED} for kind, names in READ_BY_TREE.items()}
+"""The same for code of the workloads that was not searched: it counts even if the names that it gives to getters are constants."""
 
 READ_BY_OTHERS = {**ATTRIBUTES, DOCSTRINGS: ATTRIBUTES[DOCSTRINGS] | {"getdoc", "pydoc"}}
 """Names by which code of others could read words of the tree."""
@@ -154,18 +163,44 @@ def _codes_of(*modules: Any) -> Iterator[CodeType]:
                     yield function.__code__
 
 
-def _reads(code: CodeType, names: frozenset[str]) -> bool:
-    """Whether code does anything with one of these names but store it, or loads a constant of which it is a word."""
+def _reads(code: CodeType, names: frozenset[str], builtins: frozenset[str] = frozenset()) -> bool:
+    """Whether code does anything with one of these names but store it, or loads a constant of which it is a word.
+
+    Built-in functions count as globals only, since objects have methods of these names.
+    """
     is_word = any(any(find_words(constant, names)) for constant in code.co_consts)
-    if not is_word and names.isdisjoint(code.co_names):
+    if not is_word and (names | builtins).isdisjoint(code.co_names):
         return False
     instructions = list(instructions_of(code))
     docstrings = {load.offset for load, store in pairwise(instructions) if _stores_docstring(store)}
     return any(
-        (each.opcode in dis.hasname and each.argval in names and not each.opname.startswith("STORE_"))
+        _names(each, names, builtins)
         or (each.opcode in dis.hasconst and each.offset not in docstrings and any(find_words(each.argval, names)))
         for each in instructions
     )
+
+
+def _names(instruction: dis.Instruction, names: frozenset[str], builtins: frozenset[str]) -> bool:
+    """Whether an instruction names one of some attributes or built-in functions, not to store it; a pattern uses what is stored."""
+    name = instruction.argval
+    if instruction.opcode not in dis.hasname:
+        return False
+    if instruction.opname.startswith("STORE_"):
+        return name == MATCHED and name in names
+    return name in names or (name in builtins and instruction.opname in GLOBAL_LOADS)
+
+
+def _builds_name(code: CodeType) -> bool:
+    """Whether code gives ``attrgetter`` anything but constants."""
+    if "attrgetter" not in code.co_names:
+        return False
+    instructions = [each for each in instructions_of(code) if each.opname not in WITHOUT_EFFECT]
+    for position, each in enumerate(instructions):
+        if each.opcode in dis.hasname and each.argval == "attrgetter":
+            others = (other for other in instructions[position + 1 :] if other.opcode not in dis.hasconst)
+            if not next(others).opname.startswith("CALL"):
+                return True
+    return False
 
 
 def _is_one_of(code: CodeType, functions: Iterable[tuple[str, str]]) -> bool:
@@ -417,7 +452,7 @@ class Tracer:
         if kind.is_shared:
             self._unknown.add(f"code of a shared input was executed, {os.path.basename(code.co_filename)}")
         if local.state == OURS and not kind.is_searched:
-            self._look_at(code, READ_BY_OTHERS if state is None else READ_BY_TREE)
+            self._look_at(code, is_own=state is not None)
         if kind.place or (local.state == OURS and state is None):
             self._seen.add(id(code))
 
@@ -464,6 +499,8 @@ class Tracer:
                 self._note_reader(kind, f"{_where(code)}, which is given the body of a class")
         if code is functools.update_wrapper.__code__:
             self._copy_docstring(**frame.f_locals)
+        elif code is inspect.getattr_static.__code__:
+            self._heed_static_name(frame.f_locals["attr"])
         elif code is SLOT_NAMES:
             self._take_state(frame.f_locals["cls"])
         elif code is OLD_STATE:
@@ -476,6 +513,12 @@ class Tracer:
             is_other = wrapped.__doc__ in {None, *wrapped.__code__.co_consts[:1]}  # else it was copied to this one, too
         if type(wrapper) not in HOLDS_DOCSTRING and not is_other:
             self._note_reader(DOCSTRINGS, f"update_wrapper of an object of {type(wrapper).__name__}")
+
+    def _heed_static_name(self, name: Any) -> None:
+        """Record an attribute that is looked up without asking its object; that of the tree itself is found by a search."""
+        for kind, names in READ_BY_OTHERS.items():
+            if type(name) is str and name in names:
+                self._note_reader(kind, f"getattr_static of {name}")
 
     def _take_state(self, cls: type) -> None:
         """Record that the state of an object is taken, as for a pickle, which holds a docstring that was copied to it."""
@@ -495,15 +538,19 @@ class Tracer:
             if names.pop("__warningregistry__", None) is not None:
                 self._note_reader(POSITIONS, f"a warning in {names.get('__name__')}")
 
-    def _look_at(self, code: CodeType, names: Mapping[str, frozenset[str]]) -> None:
+    def _look_at(self, code: CodeType, *, is_own: bool) -> None:
         """Record what code that was not searched, executed on behalf of the tree, names."""
         if id(code) in self._importers:
             return
         where = _where(code)
         if any(part in code.co_filename for part in COMPILERS):
             self._unknown.add(f"code was compiled by {where}")
-        for kind, read in names.items():
-            if _reads(code, read):
+        if is_own and _reads(code, READERS[TEXT] - PLACES):
+            self._unknown.add(f"text could be read by {where}")
+        if not is_own and _builds_name(code):
+            self._note_reader(DOCSTRINGS, f"attrgetter in {where}")
+        for kind, names in (READ_UNSEARCHED if is_own else READ_BY_OTHERS).items():
+            if _reads(code, names, BUILTIN_READERS[kind] if is_own else frozenset()):
                 is_copy = kind == DOCSTRINGS and code.co_filename in self._copiers
                 self._note_reader("presence" if is_copy else kind, where)
 
