@@ -281,6 +281,7 @@ READS = {
     "x = getattr(operator, 'attrgetter')": "attrgetter with a name that is built",
     "class A: __match_args__ = (name,)": "__match_args__ with a name that is built",
     "class A: __match_args__ += names": "__match_args__ with a name that is built",
+    "class A: __match_args__: tuple = names": "__match_args__ with a name that is built",
     "A.__match_args__ = names": "__match_args__ with a name that is built",
     "setattr(A, '__match_args__', names)": "__match_args__ with a name that is built",
     "class A(metaclass=M): pass": "a metaclass, which is given the bodies of classes",
@@ -312,6 +313,8 @@ def test_what_could_read_words_is_found(source):
         "from operator import attrgetter, itemgetter as get",
         "x = methodcaller('reshape', size)",
         "class A: __match_args__ = ('x', 'y')",
+        "class A: __match_args__: ClassVar[tuple[str, ...]] = ('x', 'y')",
+        "class A: __match_args__: tuple",
         "x = len(A.__match_args__)",
         "x = 'see the traceback'",
         "def tokenize(text): return text.split()",  # tokenize.open opens a file, which a traced run sees

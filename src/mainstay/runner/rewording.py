@@ -601,8 +601,8 @@ def _built_name(tree: ast.AST) -> str:
             wanted = node.args[ATTRIBUTE_GETTERS[name]]
             if not wanted or not all(map(_is_constant, wanted)):
                 return name
-        if isinstance(node, ast.Assign) and _is_constant(node.value):
-            harmless |= {id(target) for target in node.targets}
+        if isinstance(node, ast.Assign | ast.AnnAssign) and (node.value is None or _is_constant(node.value)):
+            harmless |= {id(target) for target in (node.targets if isinstance(node, ast.Assign) else [node.target])}
     for node in ast.walk(tree):
         if id(node) in harmless:
             continue
