@@ -286,6 +286,8 @@ READS = {
     "setattr(A, '__match_args__', names)": "__match_args__ with a name that is built",
     "class A(metaclass=M): pass": "a metaclass, which is given the bodies of classes",
     "class A(type): pass": "a metaclass, which is given the bodies of classes",
+    "class A(Meta): pass": "a metaclass, which is given the bodies of classes",
+    "class A(library.ModelMeta): pass": "a metaclass, which is given the bodies of classes",
     "class A(**options): pass": "a metaclass, which is given the bodies of classes",
     "def f():\n    import inspect\n    return inspect.stack()": "inspect.stack",
     "def f():\n    import inspect as i\n    return i": "inspect",
@@ -315,6 +317,7 @@ def test_what_could_read_words_is_found(source):
         "class A: __match_args__ = ('x', 'y')",
         "class A: __match_args__: ClassVar[tuple[str, ...]] = ('x', 'y')",
         "class A: __match_args__: tuple",
+        "class Recipe(Model):\n    class Meta(Model.Meta): pass",
         "x = len(A.__match_args__)",
         "x = 'see the traceback'",
         "def tokenize(text): return text.split()",  # tokenize.open opens a file, which a traced run sees
