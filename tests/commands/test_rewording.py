@@ -747,6 +747,7 @@ def get(value):
 """
 
 READS_NOTHING = """
+import asyncio
 import contextlib
 import copy
 import dataclasses
@@ -799,7 +800,12 @@ def wrapped(value):
     return subject.model.helper(value)
 
 
+async def answer():
+    return subject.model.helper(1)
+
+
 def run():
+    asyncio.run(answer())
     with manager():
         copy.deepcopy(Point(1)), pickle.dumps([Point(2).twice, inspect.signature(Point)])
         told = "{0.__name__}, {1[a]:{2}}".format(subject.model.helper, {"a": 1}, 8)

@@ -24,6 +24,7 @@ import logging
 import os
 import posixpath
 import re
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -124,6 +125,9 @@ NOT_HEEDED = frozenset({"c_return", "c_exception"})
 
 HARMLESS_OF_INSPECT = ("_has_code_flag", "_signature_from_function", "_signature_is_functionlike")
 """Functions of ``inspect`` that take nothing from a code object but what is compared anyway: flags and arguments."""
+
+THROWS_TEXT_AWAY = "_int_to_enum"
+"""Function of ``signal`` that asks for the text of a handler, in an error of which it tells nobody, whenever one is set."""
 
 LOOKS_ELSEWHERE = (
     ("/torch/cuda/__init__.py", "_lazy_call"),
@@ -299,6 +303,8 @@ class Tracer:
         self._names_only = {id(function.__code__) for function in asking if isinstance(function, FunctionType)}
         self._copiers = {getattr(sys.modules.get(name), "__file__", None) for name in COPIES_DOCSTRINGS} - {None}
         self._copiers |= {f"<frozen {name}>" for name in COPIES_DOCSTRINGS}
+        unheeded = (lazy.refuse_lazy_function, lazy.refuse_lazy_result, vars(signal).get(THROWS_TEXT_AWAY))
+        self._unheeded = {id(function.__code__) for function in unheeded if isinstance(function, FunctionType)}
         self._kinds: dict[int, tuple[CodeType, Kind]] = {}
         self._states = threading.local()
         self._unknown: set[str] = set()
@@ -474,9 +480,7 @@ class Tracer:
             return Kind(OURS, is_shared=True)
         if is_file and not file.startswith(self._installed):
             return Kind(OURS)  # as of a module that a workload wrote
-        if code is lazy.refuse_lazy_function.__code__ or code is lazy.refuse_lazy_result.__code__:
-            return Kind(OTHERS)
-        if code.co_name == "<module>" or _is_one_of(code, LOOKS_ELSEWHERE):
+        if id(code) in self._unheeded or code.co_name == "<module>" or _is_one_of(code, LOOKS_ELSEWHERE):
             return Kind(OTHERS)
         return Kind()
 
