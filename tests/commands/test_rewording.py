@@ -419,11 +419,16 @@ def test_a_traced_run_notices_what_a_search_has_missed(decide, name, monkeypatch
 
 
 DEPENDENCY = """
+import copy
 import functools
 import inspect
 import operator
 import pathlib
+import pickle
 import sys
+import types
+
+copy.copy(types.DynamicClassAttribute(lambda self: 1))
 
 
 def tuple_of_names(function):
@@ -440,6 +445,10 @@ def getter(function, name="doc"):
 
 def static(function, name="doc"):
     return inspect.getattr_static(function, f"__{name}__")
+
+
+def pickled(function):
+    return pickle.dumps(types.DynamicClassAttribute(function))
 
 
 def template(function):
@@ -500,6 +509,7 @@ BY_DEPENDENCIES = {
     "built_name": "docstrings could be read by getattr of __doc__",
     "getter": "docstrings could be read by attrgetter in dependency.py::getter",
     "static": "docstrings could be read by getattr_static of __doc__",
+    "pickled": "docstrings could be read by the state of an object of DynamicClassAttribute",
     "template": "docstrings could be read by a template with __doc__",
     "template_of_names": "docstrings could be read by a template with __doc__",
     "template_that_is_compiled": "docstrings could be read by help.txt::<module>",

@@ -115,7 +115,7 @@ GIVEN_DOCSTRINGS = frozenset({property, staticmethod, classmethod})
 """Built-in types whose objects are given the docstring of a function and keep it, with their other attributes, in subclasses."""
 
 SLOT_NAMES, OLD_STATE = (vars(copyreg)[name].__code__ for name in ("_slotnames", "_reduce_ex"))
-"""Code that is executed where the state of an object is taken: once for each type, and for the first two protocols of pickles."""
+"""Code that is executed where the state of an object is taken: for types whose slots are not known yet, and for old pickles."""
 
 HELD_BY_CLASSES = ("__module__", "__doc__")
 """Names of which the body of a class holds the first, and also the second if it has a docstring, as a module has."""
@@ -246,6 +246,23 @@ def _is_given_docstrings(cls: type) -> bool:
     )
 
 
+def _all_classes() -> set[type]:
+    found: set[type] = set()
+    left: list[type] = [object]
+    while left:
+        cls = left.pop()
+        if cls not in found:
+            found.add(cls)
+            left += type.__subclasses__(cls)
+    return found
+
+
+def _forget_slots(cls: type) -> None:
+    """Have the next object of a type ask for its slots again, if its state may hold a docstring, so that this is noticed."""
+    if "__slotnames__" in vars(cls) and any(map(_is_given_docstrings, cls.__mro__)):
+        type.__delattr__(cls, "__slotnames__")
+
+
 def _stores_docstring(instruction: dis.Instruction) -> bool:
     """Whether the body of a class stores its docstring."""
     return (instruction.opname, instruction.argval) == ("STORE_NAME", "__doc__")
@@ -311,7 +328,6 @@ class Tracer:
         self._touched: set[str] = set()
         self._introspected: set[str] = set()
         self._readers: dict[str, set[str]] = {}
-        self._of_copies: set[type] = set()
         self._globals: dict[int, dict[str, Any]] = {}
         self._executed: set[str] = set()
         self._chance: set[str] = set()
@@ -343,6 +359,8 @@ class Tracer:
 
         _posixsubprocess.fork_exec = watched_fork_exec
         builtins.getattr = self._watch_getattr(builtins.getattr)
+        for cls in _all_classes():
+            _forget_slots(cls)
         self._children = self._usage_of_children()
         if self._follows_calls:
             self._monitor()
@@ -374,9 +392,6 @@ class Tracer:
         for each in (self._unknown, self._touched, self._introspected, self._executed, self._chance, self._seen):
             each.clear()
         self._readers.clear()
-        for cls in self._of_copies:
-            if "__slotnames__" in vars(cls):
-                delattr(cls, "__slotnames__")  # else the next object of this type is pickled without asking for them
         self._children, self._has_others = usage, False
         self._states.busy = False
         return taken
@@ -417,6 +432,8 @@ class Tracer:
             if event == "call":
                 self._enter(local, frame)
             elif event == "return":
+                if frame.f_code is SLOT_NAMES:
+                    _forget_slots(frame.f_locals["cls"])
                 if local.stack and local.stack[-1][0] is frame:
                     local.state = local.stack.pop()[1]
             elif event == "c_call" and local.state == OURS:
@@ -527,7 +544,6 @@ class Tracer:
     def _take_state(self, cls: type) -> None:
         """Record that the state of an object is taken, as for a pickle, which holds a docstring that was copied to it."""
         if any(map(_is_given_docstrings, cls.__mro__)):
-            self._of_copies.add(cls)
             self._note_reader(DOCSTRINGS, f"the state of an object of {cls.__name__}")
 
     def _note_reader(self, kind: str, what: str) -> None:
