@@ -3,6 +3,7 @@
 Every attack is a package whose behaviour depends on what the edit touches. The gate must measure each of them.
 """
 
+import itertools
 import sys
 import textwrap
 import zipfile
@@ -418,8 +419,16 @@ def test_a_traced_run_notices_what_a_search_has_missed(decide, name, monkeypatch
 
 
 DEPENDENCY = """
+import copy
 import functools
+import inspect
+import operator
 import pathlib
+import pickle
+import sys
+import types
+
+copy.copy(types.DynamicClassAttribute(lambda self: 1))
 
 
 def tuple_of_names(function):
@@ -428,6 +437,18 @@ def tuple_of_names(function):
 
 def built_name(function, name="doc"):
     return getattr(function, f"__{name}__")
+
+
+def getter(function, name="doc"):
+    return operator.attrgetter(f"__{name}__")(function)
+
+
+def static(function, name="doc"):
+    return inspect.getattr_static(function, f"__{name}__")
+
+
+def pickled(function):
+    return pickle.dumps(types.DynamicClassAttribute(function))
 
 
 def template(function):
@@ -446,6 +467,28 @@ def template_that_is_compiled(function, language={"TOOL": "tool.__doc__"}):
     path = pathlib.Path(function.__globals__["__spec__"].origin).with_name("help.txt")
     variables = {"tool": function}
     exec(compile(path.read_text().replace("TOOL", language["TOOL"]), path, "exec"), variables)
+
+
+class Command:
+    def __init_subclass__(cls):
+        if sys._getframe(1).f_globals["__name__"] == cls.__module__:
+            describe(cls)
+
+
+def describe(cls):
+    return cls.__doc__
+
+
+def add_metaclass(metaclass, cls):
+    return metaclass(cls.__name__, cls.__bases__, dict(cls.__dict__))
+
+
+class Named:
+    def __getattr__(self, name):
+        return sys._getframe(1).f_globals["__name__"]
+
+
+named = Named()
 """
 
 OPERATION = """
@@ -454,16 +497,27 @@ class Operation:
     def __init__(self, function):
         functools.update_wrapper(self, function)
         del self.__wrapped__
+
+
+class Registry(type(object)):
+    def __new__(kind, name, bases, space):
+        return super().__new__(kind, name, bases, {"length": len(str(space))})
 """
 
 BY_DEPENDENCIES = {
     "tuple_of_names": "docstrings could be read by",
     "built_name": "docstrings could be read by getattr of __doc__",
+    "getter": "docstrings could be read by attrgetter in dependency.py::getter",
+    "static": "docstrings could be read by getattr_static of __doc__",
+    "pickled": "docstrings could be read by the state of an object of DynamicClassAttribute",
     "template": "docstrings could be read by a template with __doc__",
     "template_of_names": "docstrings could be read by a template with __doc__",
     "template_that_is_compiled": "docstrings could be read by help.txt::<module>",
     "object": "docstrings could be read by update_wrapper of an object of Operation",
     "object_of_a_wrapper": "docstrings could be read by update_wrapper of an object of Operation",
+    "class_statement": "docstrings could be read by dependency.py::describe",
+    "remade_class": "docstrings could be read by model.py::Registry.__new__, which is given the body of a class",
+    "caller_of_getattr": "nobody can tell what was read: a frame of the trace was looked at in dependency.py",
     "archive": "docstrings could be read by zipped.py::read",
     "shared": "nobody can tell what was read: code of a shared input was executed, cases.py",
 }
@@ -479,7 +533,7 @@ import subject.model
 """ + "".join(
     f"\n\ndef test_{name}(benchmark):\n    benchmark(dependency.{name}, subject.model.helper)\n"
     for name in BY_DEPENDENCIES
-    if "object" not in name and name not in {"archive", "shared"}
+    if f"def {name}(" in DEPENDENCY
 ) + """
 
 def test_object(benchmark):
@@ -488,6 +542,22 @@ def test_object(benchmark):
 
 def test_object_of_a_wrapper(benchmark):
     benchmark(lambda: subject.model.Operation(dependency.wrapped(subject.model.helper)))
+
+
+def test_class_statement(benchmark):
+    def make():
+        class Serve(dependency.Command):
+            "Words."
+
+    benchmark(make)
+
+
+def test_remade_class(benchmark):
+    benchmark(dependency.add_metaclass, subject.model.Registry, subject.model.Thing)
+
+
+def test_caller_of_getattr(benchmark):
+    benchmark(lambda: getattr(dependency.named, "name"))
 
 
 def test_archive(benchmark):
@@ -570,15 +640,15 @@ UNNAMED = {
     ),
     "metaclass": (
         'class Made(BASE):\n    "Words."',
-        "docstrings could be read by a metaclass, Registry",
+        "docstrings could be read by model.py::Registry.__new__, which is given the body of a class",
     ),
     "instance_as_a_base": (
         'class Made(Maker()):\n    "Words."',
-        "docstrings could be read by a metaclass, Maker",
+        "docstrings could be read by model.py::Maker.__init__, which is given the body of a class",
     ),
     "bases_that_are_replaced": (
         'class Made(Replaced()):\n    "Words."',
-        "docstrings could be read by a metaclass, Registry",
+        "docstrings could be read by model.py::Registry.__new__, which is given the body of a class",
     ),
     "getter": (
         "getattr(operator, 'attr' + str('getter'))('__' + str('doc') + '__')(helper)",
@@ -607,24 +677,33 @@ UNNAMED = {
 }
 """Bodies of functions that read words under no name, and what is told of each."""
 
+WRITTEN = {
+    "attribute_written": "subject.model.helper.DOC",
+    "variable_written": "str([*vars(subject.model.Thing).values()])",
+    "getter_written": "operator.attrgetter('__' + str('doc') + '__')(subject.model.helper)",
+    "own_getter_written": "object.__getattribute__(subject.model.helper, '__' + str('doc') + '__')",
+}
+"""Names of modules that a workload writes, and an expression by which each reads a docstring."""
+
 IMPORTS_WHAT_IT_WROTE = """
 import sys
 
 import subject.model
 
 
-def test_written(benchmark, tmp_path):
-    name = "__" + str("doc") + "__"
-    (tmp_path / "generated.py").write_text(f"import subject.model\\nLENGTH = len(subject.model.helper.{name})\\n")
-    sys.path.append(str(tmp_path))
-    import generated
-
-    benchmark(sum, range(generated.LENGTH))
-"""
+def length_in(folder, name, expression):
+    expression = expression.replace("DOC", "__" + str("doc") + "__")
+    (folder / f"{name}.py").write_text(f"import operator, subject.model\\nLENGTH = len({expression})\\n")
+    sys.path.append(str(folder))
+    return __import__(name).LENGTH
+""" + "".join(
+    f"\n\ndef test_{name}(benchmark, tmp_path):\n    benchmark(range, length_in(tmp_path, {name!r}, {text!r}))\n"
+    for name, text in WRITTEN.items()
+)
 
 
 def test_words_that_are_read_under_no_name_are_noticed_by_the_trace(decide, monkeypatch):
-    monkeypatch.setattr(rewording, "MOST_NAMED", len(UNNAMED) + 1)
+    monkeypatch.setattr(rewording, "MOST_NAMED", len(UNNAMED) + len(WRITTEN))
     functions = (
         f"\n\ndef {name}():\n{textwrap.indent(textwrap.dedent(body), '    ')}\n" for name, (body, _) in UNNAMED.items()
     )
@@ -633,7 +712,7 @@ def test_words_that_are_read_under_no_name_are_noticed_by_the_trace(decide, monk
         (IMPORTS_WHAT_IT_WROTE, *(f"def test_{n}(benchmark): benchmark(subject.model.{n})" for n in UNNAMED))
     )
     told = {name: why for name, (_, why) in UNNAMED.items()}
-    told["written"] = "docstrings could be read by generated.py::<module>"
+    told |= {name: f"docstrings could be read by {name}.py::<module>" for name in WRITTEN}
 
     proof = decide(
         {"subject/model.py": model},
@@ -647,7 +726,38 @@ def test_words_that_are_read_under_no_name_are_noticed_by_the_trace(decide, monk
         assert f"benchmarks/test_w.py::test_{name}: {why}" in proof.note
 
 
+ASKS_FOR_A_NAME = """
+import sys
+
+
+def parent_frame_namespace():
+    return sys._getframe(2).f_code.co_name == "<module>"
+
+
+class Model:
+    def __init_subclass__(cls):
+        parent_frame_namespace()
+"""
+
+ITS_NAME_IS_ASKED_FOR = """
+
+from pydantic._internal import _typing_extra
+
+
+class Asked(_typing_extra.Model):
+    pass
+"""
+
+GETS_AN_ATTRIBUTE = """
+import operator
+
+
+def get(value):
+    return max([value], key=operator.attrgetter("real", "imag"))
+"""
+
 READS_NOTHING = """
+import asyncio
 import contextlib
 import copy
 import dataclasses
@@ -655,6 +765,7 @@ import functools
 import inspect
 import pickle
 
+import getting
 import subject.model
 from benchmarks import cases
 
@@ -699,11 +810,16 @@ def wrapped(value):
     return subject.model.helper(value)
 
 
+async def answer():
+    return subject.model.helper(1)
+
+
 def run():
+    asyncio.run(answer())
     with manager():
         copy.deepcopy(Point(1)), pickle.dumps([Point(2).twice, inspect.signature(Point)])
         told = "{0.__name__}, {1[a]:{2}}".format(subject.model.helper, {"a": 1}, 8)
-        return told, wrapped(1), functools.cache(wrapped)(cases.SIZE)
+        return told, getting.get(1), wrapped(1), functools.cache(wrapped)(cases.SIZE)
 
 
 def test_speed(benchmark):
@@ -716,11 +832,15 @@ def test_wrappers_and_templates_that_read_no_words_are_unchanged(decide, place, 
     (tmp_path / "shared").mkdir()
     (place / "measure/data").symlink_to(tmp_path / "shared")
     (place / "measure/benchmarks/cases.py").write_text("SIZE = 10\n")
-    files = {"subject/help.txt": "{0.__name__}"}
+    (tmp_path / "dependency/pydantic/_internal").mkdir(parents=True)
+    (tmp_path / "dependency/pydantic/__init__.py").touch()  # ahead of pydantic itself
+    (tmp_path / "dependency/pydantic/_internal/_typing_extra.py").write_text(ASKS_FOR_A_NAME)
+    (tmp_path / "dependency/getting.py").write_text(GETS_AN_ATTRIBUTE)
+    model, files = MODEL + ITS_NAME_IS_ASKED_FOR, {"subject/help.txt": "{0.__name__}"}
 
     proof = decide(
-        {"subject/model.py": MODEL, **files},
-        {"subject/model.py": edited(MODEL, WORDS, NAME), **files},
+        {"subject/model.py": model, **files},
+        {"subject/model.py": edited(model, WORDS, NAME), **files},
         workload=READS_NOTHING,
     )
 
@@ -960,6 +1080,42 @@ def test_a_training_whose_metric_varies_is_measured_if_it_imports_what_differs(
     assert proof.workloads == ({SPEED} if is_proved else set())
     told = "test_speed: subject/model.py was imported, and what it gates differs between two runs of the baseline"
     assert (told in proof.note) is not is_proved
+
+
+STARTUP = (TRAINED, "startup")
+WHICH_IMPORT = {
+    "two trainings": ({"test_first": STARTUP, "test_second": STARTUP}, set()),
+    "a training first": ({"test_first": (TRAINED, "accuracy"), "test_speed": (INTERLEAVED, "call_time")}, {"test_first"}),
+    "two equal trainings": ({"test_first": (TRAINED, "accuracy"), "test_second": (TRAINED, "accuracy")}, {"test_first", "test_second"}),
+}  # fmt: skip
+"""Workloads each of which would import a module that differs, and those that are proved."""
+
+
+@pytest.mark.parametrize("name", WHICH_IMPORT)
+def test_no_workload_hides_from_another_that_it_imports_what_differs(decide, monkeypatch, name):
+    startup = itertools.count()
+
+    def trace(spec, workloads, *_, **__):
+        """The first of a process imports."""
+        recorded = {"startup": next(startup), "accuracy": 1.0}
+        runs = {
+            each: run_of(["subject/model.py::<module>"] if position == 0 else [], values=recorded)
+            for position, each in enumerate(workloads)
+        }
+        return TracedRun(
+            collection=SPEED_SEEN,
+            workloads={each: run.workloads[SPEED] for each, run in runs.items()},
+            results={each: run.results[SPEED] for each, run in runs.items()},
+        )
+
+    monkeypatch.setattr(rewording, "trace_workloads", trace)
+    workloads, proved = WHICH_IMPORT[name]
+
+    proof = decide(
+        {"subject/model.py": MODEL}, {"subject/model.py": edited(MODEL, WORDS)}, workloads=workloads_of(**workloads)
+    )
+
+    assert {each.rpartition("::")[2] for each in proof.workloads} == proved
 
 
 TIMED_IMPORT = """

@@ -18,6 +18,7 @@ import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -41,7 +42,7 @@ from mainstay.runner.protocol import Traced
 from mainstay.runner.ready_metrics import READY_METRICS
 from mainstay.runner.rewording import MADE_BY_UV
 from mainstay.workers.process import start_fresh
-from mainstay.workers.tracing import FEWEST_CALLS, MOST_CALLS, TracedRun, TraceError, trace_workloads
+from mainstay.workers.tracing import FEWEST_CALLS, MOST_CALLS, TracedRun, TraceError, join_runs, trace_workloads
 
 SHARE_OF_BUDGET = 0.25
 """Part of the time budget that the traced runs may take; it comes on top, and is saved many times over."""
@@ -201,6 +202,7 @@ class _Tracing:
         timed: Workloads whose calls are timed.
         obstacles: Why workloads must be measured; under an empty name, why all must.
         calls: Traced calls of each workload that was run repeatedly, since code differs that none of them executed.
+        is_apart: Whether workloads that are not timed are traced in processes of their own.
     """
 
     session: Session
@@ -210,6 +212,7 @@ class _Tracing:
     timed: frozenset[str]
     obstacles: dict[str, str] = field(default_factory=dict)
     calls: Mapping[str, int] = field(default_factory=dict)
+    is_apart: bool = False
 
     def prove(self, workloads: Sequence[Workload]) -> frozenset[str]:
         """Names of the workloads that need not be measured."""
@@ -267,8 +270,8 @@ class _Tracing:
 
     def _varies_with_import(self, workload: Workload, first: TracedRun, again: TracedRun, candidate: TracedRun) -> bool:
         """Whether a workload must be measured, since what it gates varies as a time does that an import is part of; noted."""
-        executed = {place for run in (first, again, candidate) for place in run.workloads[workload.id]["executed"]}
-        files = [file for file in self.files if f"{file}{BODY}" in executed]
+        seen = [run.workloads[workload.id] for run in (first, again, candidate)]
+        files = [file for each in seen for file in _iter_imported(each, self.files)]
         if (
             workload.id in self.timed
             or not files
@@ -282,10 +285,29 @@ class _Tracing:
     def _trace(
         self, side: Side, workloads: Sequence[Workload], deadline: float, *, is_repeated: bool = False
     ) -> TracedRun:
-        start = self.session.start
+        """Run workloads so that none imports a module that differs for one which would import it itself where it is measured.
+
+        Those that are timed come first, and share a process then, too. The others have processes of their own then; here they
+        do if one of them imports such a module.
+        """
         seconds = min(REPEAT_SECONDS, (deadline - time.monotonic()) / (2 * len(workloads))) if is_repeated else 0.0
+        trace = partial(self._trace_process, side, deadline=deadline, repeat_s=max(0.0, seconds))
+        timed = [each for each in workloads if each.id in self.timed]
+        others = [each for each in workloads if each.id not in self.timed]
+        if not self.is_apart:
+            run = trace([*timed, *others])
+            imported = (any(_iter_imported(run.workloads[each.id], self.files)) for each in others)
+            self.is_apart = len(others) > 1 and any(imported)
+            if not self.is_apart:
+                return run
+        return join_runs([trace(group) for group in (timed, *([each] for each in others)) if group])
+
+    def _trace_process(
+        self, side: Side, workloads: Sequence[Workload], *, deadline: float, repeat_s: float
+    ) -> TracedRun:
+        start = self.session.start
         seeds = {
-            each.id: derive_seeds(start.salt, start.baseline.commit, each.id, MOST_CALLS if is_repeated else 1)
+            each.id: derive_seeds(start.salt, start.baseline.commit, each.id, MOST_CALLS if repeat_s else 1)
             for each in workloads
         }
         return trace_workloads(
@@ -296,7 +318,7 @@ class _Tracing:
             limit_s=self.session.configuration.trial_seconds,
             deadline=deadline,
             follows_calls=bool(self.words.changed),
-            repeat_s=max(0.0, seconds),
+            repeat_s=repeat_s,
         )
 
 
@@ -340,7 +362,7 @@ def find_obstacle(seen: Traced, words: WordComparison, files: Sequence[str], *, 
         >>> find_obstacle(seen, WordComparison(is_same_code=True), ["a.py"])
         'the file a.py was looked at'
     """
-    imported = _iter_imported(seen, files) if is_timed else ()
+    imported = (f"{file} was imported by a timed workload" for file in _iter_imported(seen, files) if is_timed)
     return next(itertools.chain(_iter_obstacles(seen, words, files), imported), "")
 
 
@@ -364,8 +386,8 @@ def _iter_obstacles(seen: Traced, words: WordComparison, files: Sequence[str]) -
 
 
 def _iter_imported(seen: Traced, files: Sequence[str]) -> Iterator[str]:
-    """Imports of modules that differ: the longer the text, or the code that is not executed, the longer they take."""
-    yield from (f"{file} was imported by a timed workload" for file in files if f"{file}{BODY}" in seen["executed"])
+    """Modules that differ and were imported: the longer the text, or the code that is not executed, the longer that takes."""
+    yield from (file for file in files if f"{file}{BODY}" in seen["executed"])
 
 
 def _agree(workload: Workload, first: Mapping[str, Any], again: Mapping[str, Any]) -> bool:

@@ -601,8 +601,8 @@ def _built_name(tree: ast.AST) -> str:
             wanted = node.args[ATTRIBUTE_GETTERS[name]]
             if not wanted or not all(map(_is_constant, wanted)):
                 return name
-        if isinstance(node, ast.Assign) and _is_constant(node.value):
-            harmless |= {id(target) for target in node.targets}
+        if isinstance(node, ast.Assign | ast.AnnAssign) and (node.value is None or _is_constant(node.value)):
+            harmless |= {id(target) for target in (node.targets if isinstance(node, ast.Assign) else [node.target])}
     for node in ast.walk(tree):
         if id(node) in harmless:
             continue
@@ -627,10 +627,13 @@ def _name_of(node: ast.AST) -> str:
 
 
 def _has_metaclass(tree: ast.AST) -> bool:
-    """Whether a module defines or uses a metaclass that could read the bodies of classes; that of abstract classes cannot."""
+    """Whether a module defines or uses a metaclass that could read the bodies of classes; that of abstract classes cannot.
+
+    An attribute ``Meta`` is a class of options that another class holds; a traced run notices one that is a metaclass.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef):
-            bases = {_name_of(base) for base in node.bases}
+            bases = {_name_of(base) for base in node.bases if getattr(base, "attr", "") != "Meta"}
             keywords = [_name_of(keyword.value) for keyword in node.keywords if keyword.arg in {"metaclass", None}]
             if any(name != "ABCMeta" for name in keywords) or any(
                 name == "type" or name.endswith(("Meta", "Metaclass", "MetaClass", "EnumType")) for name in bases

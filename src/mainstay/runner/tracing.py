@@ -24,11 +24,12 @@ import logging
 import os
 import posixpath
 import re
+import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
-from types import BuiltinFunctionType, CodeType, FrameType, FunctionType
+from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MappingProxyType
 from typing import Any, NamedTuple
 
 from . import lazy
@@ -37,13 +38,21 @@ from .protocol import Traced
 from .rewording import (
     ATTRIBUTE_GETTERS,
     ATTRIBUTES,
+    BUILTIN_READERS,
     CLASS_LINES,
+    CO_VARARGS,
+    CO_VARKEYWORDS,
     DOCSTRINGS,
+    GLOBAL_LOADS,
     LOCALS,
     MADE_BY_UV,
+    MATCHED,
     MODULES,
+    PLACES,
     POSITIONS,
     READERS,
+    TEXT,
+    WITHOUT_EFFECT,
     find_words,
     instructions_of,
 )
@@ -64,6 +73,9 @@ UNKNOWN_EVENTS = frozenset(
 
 READ_BY_TREE = {kind: READERS[kind] for kind in (DOCSTRINGS, POSITIONS, CLASS_LINES, LOCALS)}
 """Names by which code of the tree or of the workloads could read words. Its modules are searched before anything is run."""
+
+READ_UNSEARCHED = {kind: names | ATTRIBUTE_GETTERS.keys() | {MATCHED} for kind, names in READ_BY_TREE.items()}
+"""The same for code of the workloads that was not searched: it counts even if the names that it gives to getters are constants."""
 
 READ_BY_OTHERS = {**ATTRIBUTES, DOCSTRINGS: ATTRIBUTES[DOCSTRINGS] | {"getdoc", "pydoc"}}
 """Names by which code of others could read words of the tree."""
@@ -103,13 +115,19 @@ GIVEN_DOCSTRINGS = frozenset({property, staticmethod, classmethod})
 """Built-in types whose objects are given the docstring of a function and keep it, with their other attributes, in subclasses."""
 
 SLOT_NAMES, OLD_STATE = (vars(copyreg)[name].__code__ for name in ("_slotnames", "_reduce_ex"))
-"""Code that is executed where the state of an object is taken: once for each type, and for the first two protocols of pickles."""
+"""Code that is executed where the state of an object is taken: for types whose slots are not known yet, and for old pickles."""
+
+HELD_BY_CLASSES = ("__module__", "__doc__")
+"""Names of which the body of a class holds the first, and also the second if it has a docstring, as a module has."""
 
 NOT_HEEDED = frozenset({"c_return", "c_exception"})
 """Events of the profile function that tell nothing."""
 
 HARMLESS_OF_INSPECT = ("_has_code_flag", "_signature_from_function", "_signature_is_functionlike")
 """Functions of ``inspect`` that take nothing from a code object but what is compared anyway: flags and arguments."""
+
+THROWS_TEXT_AWAY = "_int_to_enum"
+"""Function of ``signal`` that asks for the text of a handler, in an error of which it tells nobody, whenever one is set."""
 
 LOOKS_ELSEWHERE = (
     ("/torch/cuda/__init__.py", "_lazy_call"),
@@ -120,6 +138,9 @@ LOOKS_ELSEWHERE = (
 )
 """Functions of dependencies, by the end of their file, that note where they were called from, for messages of errors, or look
 at frames and code objects of their own package."""
+
+ASKS_FOR_NAMES = (("/pydantic/_internal/_typing_extra.py", "parent_frame_namespace"),)
+"""Functions of dependencies, in the same form, that take nothing from the code of their caller but its name."""
 
 RUNNER = os.path.dirname(os.path.realpath(__file__)) + os.sep
 """Folder of this package, whose timers call the clock."""
@@ -146,26 +167,73 @@ def _codes_of(*modules: Any) -> Iterator[CodeType]:
                     yield function.__code__
 
 
-def _reads(code: CodeType, names: frozenset[str]) -> bool:
-    """Whether code does anything with one of these names but store it, or loads a constant of which it is a word."""
+def _reads(code: CodeType, names: frozenset[str], builtins: frozenset[str] = frozenset()) -> bool:
+    """Whether code does anything with one of these names but store it, or loads a constant of which it is a word.
+
+    Built-in functions count as globals only, since objects have methods of these names.
+    """
     is_word = any(any(find_words(constant, names)) for constant in code.co_consts)
-    if not is_word and names.isdisjoint(code.co_names):
+    if not is_word and (names | builtins).isdisjoint(code.co_names):
         return False
     instructions = list(instructions_of(code))
     docstrings = {load.offset for load, store in pairwise(instructions) if _stores_docstring(store)}
     return any(
-        (each.opcode in dis.hasname and each.argval in names and not each.opname.startswith("STORE_"))
+        _names(each, names, builtins)
         or (each.opcode in dis.hasconst and each.offset not in docstrings and any(find_words(each.argval, names)))
         for each in instructions
     )
 
 
-def _methods_of(cls: type) -> Iterator[CodeType]:
-    """Code of the methods that a class itself defines."""
-    for value in vars(cls).values():
-        function = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
-        if isinstance(function, FunctionType):
-            yield function.__code__
+def _names(instruction: dis.Instruction, names: frozenset[str], builtins: frozenset[str]) -> bool:
+    """Whether an instruction names one of some attributes or built-in functions, not to store it; a pattern uses what is stored."""
+    name = instruction.argval
+    if instruction.opcode not in dis.hasname:
+        return False
+    if instruction.opname.startswith("STORE_"):
+        return name == MATCHED and name in names
+    return name in names or (name in builtins and instruction.opname in GLOBAL_LOADS)
+
+
+def _builds_name(code: CodeType) -> bool:
+    """Whether code gives ``attrgetter`` anything but constants."""
+    if "attrgetter" not in code.co_names:
+        return False
+    instructions = [each for each in instructions_of(code) if each.opname not in WITHOUT_EFFECT]
+    for position, each in enumerate(instructions):
+        if each.opcode in dis.hasname and each.argval == "attrgetter":
+            others = (other for other in instructions[position + 1 :] if other.opcode not in dis.hasconst)
+            if not next(others).opname.startswith("CALL"):
+                return True
+    return False
+
+
+def _is_one_of(code: CodeType, functions: Iterable[tuple[str, str]]) -> bool:
+    """Whether code is that of one of some functions, each told by the end of its file and its qualified name."""
+    return any(code.co_qualname == name and code.co_filename.endswith(end) for end, name in functions)
+
+
+def _where(code: CodeType) -> str:
+    return f"{os.path.basename(code.co_filename)}::{code.co_qualname}"
+
+
+def _arguments_of(frame: FrameType) -> Iterator[Any]:
+    """Arguments of a call, each of those that it takes in any number included."""
+    code = frame.f_code
+    num_named = code.co_argcount + code.co_kwonlyargcount
+    num_all = num_named + bool(code.co_flags & CO_VARARGS) + bool(code.co_flags & CO_VARKEYWORDS)
+    values = frame.f_locals if num_all else {}
+    for position, name in enumerate(code.co_varnames[:num_all]):
+        value = values.get(name)
+        yield value
+        if position >= num_named:
+            yield from value.values() if type(value) is dict else value if type(value) is tuple else ()
+
+
+def _is_body_of_class(value: Any) -> bool:
+    """Whether a value is a mapping of what the body of a class holds, such as a metaclass is given, or a copy of it."""
+    if issubclass(type(value), dict):
+        return any(dict.__contains__(value, name) for name in HELD_BY_CLASSES)
+    return type(value) is MappingProxyType and any(name in value for name in HELD_BY_CLASSES)
 
 
 def _is_given_docstrings(cls: type) -> bool:
@@ -176,6 +244,23 @@ def _is_given_docstrings(cls: type) -> bool:
     return any(
         (each.opname, each.argval) == ("STORE_ATTR", "__doc__") for code in codes for each in instructions_of(code)
     )
+
+
+def _all_classes() -> set[type]:
+    found: set[type] = set()
+    left: list[type] = [object]
+    while left:
+        cls = left.pop()
+        if cls not in found:
+            found.add(cls)
+            left += type.__subclasses__(cls)
+    return found
+
+
+def _forget_slots(cls: type) -> None:
+    """Have the next object of a type ask for its slots again, if its state may hold a docstring, so that this is noticed."""
+    if "__slotnames__" in vars(cls) and any(map(_is_given_docstrings, cls.__mro__)):
+        type.__delattr__(cls, "__slotnames__")
 
 
 def _stores_docstring(instruction: dis.Instruction) -> bool:
@@ -235,13 +320,14 @@ class Tracer:
         self._names_only = {id(function.__code__) for function in asking if isinstance(function, FunctionType)}
         self._copiers = {getattr(sys.modules.get(name), "__file__", None) for name in COPIES_DOCSTRINGS} - {None}
         self._copiers |= {f"<frozen {name}>" for name in COPIES_DOCSTRINGS}
+        unheeded = (lazy.refuse_lazy_function, lazy.refuse_lazy_result, vars(signal).get(THROWS_TEXT_AWAY))
+        self._unheeded = {id(function.__code__) for function in unheeded if isinstance(function, FunctionType)}
         self._kinds: dict[int, tuple[CodeType, Kind]] = {}
         self._states = threading.local()
         self._unknown: set[str] = set()
         self._touched: set[str] = set()
         self._introspected: set[str] = set()
         self._readers: dict[str, set[str]] = {}
-        self._of_copies: set[type] = set()
         self._globals: dict[int, dict[str, Any]] = {}
         self._executed: set[str] = set()
         self._chance: set[str] = set()
@@ -273,7 +359,8 @@ class Tracer:
 
         _posixsubprocess.fork_exec = watched_fork_exec
         builtins.getattr = self._watch_getattr(builtins.getattr)
-        vars(builtins)["__build_class__"] = self._watch_classes(vars(builtins)["__build_class__"])
+        for cls in _all_classes():
+            _forget_slots(cls)
         self._children = self._usage_of_children()
         if self._follows_calls:
             self._monitor()
@@ -305,9 +392,6 @@ class Tracer:
         for each in (self._unknown, self._touched, self._introspected, self._executed, self._chance, self._seen):
             each.clear()
         self._readers.clear()
-        for cls in self._of_copies:
-            if "__slotnames__" in vars(cls):
-                delattr(cls, "__slotnames__")  # else the next object of this type is pickled without asking for them
         self._children, self._has_others = usage, False
         self._states.busy = False
         return taken
@@ -348,6 +432,8 @@ class Tracer:
             if event == "call":
                 self._enter(local, frame)
             elif event == "return":
+                if frame.f_code is SLOT_NAMES:
+                    _forget_slots(frame.f_locals["cls"])
                 if local.stack and local.stack[-1][0] is frame:
                     local.state = local.stack.pop()[1]
             elif event == "c_call" and local.state == OURS:
@@ -378,7 +464,7 @@ class Tracer:
             local.stack.append((frame, local.state))
             local.state = state
         if local.state == OURS:
-            self._follow_docstrings(frame)
+            self._follow_docstrings(frame, is_own=state == OURS)
         if id(code) in self._seen:
             return
         if self._follows_calls and local.state == OURS:
@@ -389,7 +475,7 @@ class Tracer:
         if kind.is_shared:
             self._unknown.add(f"code of a shared input was executed, {os.path.basename(code.co_filename)}")
         if local.state == OURS and not kind.is_searched:
-            self._look_at(code, READ_BY_OTHERS if state is None else READ_BY_TREE)
+            self._look_at(code, is_own=state is not None)
         if kind.place or (local.state == OURS and state is None):
             self._seen.add(id(code))
 
@@ -411,11 +497,7 @@ class Tracer:
             return Kind(OURS, is_shared=True)
         if is_file and not file.startswith(self._installed):
             return Kind(OURS)  # as of a module that a workload wrote
-        if code is lazy.refuse_lazy_function.__code__ or code is lazy.refuse_lazy_result.__code__:
-            return Kind(OTHERS)
-        if code.co_name == "<module>" or any(
-            file.endswith(end) and code.co_qualname == name for end, name in LOOKS_ELSEWHERE
-        ):
+        if id(code) in self._unheeded or code.co_name == "<module>" or _is_one_of(code, LOOKS_ELSEWHERE):
             return Kind(OTHERS)
         return Kind()
 
@@ -426,11 +508,20 @@ class Tracer:
             real == target or real.startswith(f"{target}{os.sep}") for target in self._linked
         )
 
-    def _follow_docstrings(self, frame: FrameType) -> None:
-        """Record a function by which a docstring is copied to an object, or by which the state of such an object is taken."""
+    def _follow_docstrings(self, frame: FrameType, *, is_own: bool) -> None:
+        """Record a function that is given docstrings under no name, or by which one is copied to an object.
+
+        No metaclass is looked for, since none need be named where a class is made, and to watch how classes are made would put
+        a frame between the class and what makes it.
+        """
         code = frame.f_code
+        if is_own and any(map(_is_body_of_class, _arguments_of(frame))):
+            for kind in (DOCSTRINGS, CLASS_LINES):
+                self._note_reader(kind, f"{_where(code)}, which is given the body of a class")
         if code is functools.update_wrapper.__code__:
             self._copy_docstring(**frame.f_locals)
+        elif code is inspect.getattr_static.__code__:
+            self._heed_static_name(frame.f_locals["attr"])
         elif code is SLOT_NAMES:
             self._take_state(frame.f_locals["cls"])
         elif code is OLD_STATE:
@@ -444,10 +535,15 @@ class Tracer:
         if type(wrapper) not in HOLDS_DOCSTRING and not is_other:
             self._note_reader(DOCSTRINGS, f"update_wrapper of an object of {type(wrapper).__name__}")
 
+    def _heed_static_name(self, name: Any) -> None:
+        """Record an attribute that is looked up without asking its object; that of the tree itself is found by a search."""
+        for kind, names in READ_BY_OTHERS.items():
+            if type(name) is str and name in names:
+                self._note_reader(kind, f"getattr_static of {name}")
+
     def _take_state(self, cls: type) -> None:
         """Record that the state of an object is taken, as for a pickle, which holds a docstring that was copied to it."""
         if any(map(_is_given_docstrings, cls.__mro__)):
-            self._of_copies.add(cls)
             self._note_reader(DOCSTRINGS, f"the state of an object of {cls.__name__}")
 
     def _note_reader(self, kind: str, what: str) -> None:
@@ -462,15 +558,19 @@ class Tracer:
             if names.pop("__warningregistry__", None) is not None:
                 self._note_reader(POSITIONS, f"a warning in {names.get('__name__')}")
 
-    def _look_at(self, code: CodeType, names: Mapping[str, frozenset[str]]) -> None:
+    def _look_at(self, code: CodeType, *, is_own: bool) -> None:
         """Record what code that was not searched, executed on behalf of the tree, names."""
         if id(code) in self._importers:
             return
-        where = f"{os.path.basename(code.co_filename)}::{code.co_qualname}"
+        where = _where(code)
         if any(part in code.co_filename for part in COMPILERS):
             self._unknown.add(f"code was compiled by {where}")
-        for kind, read in names.items():
-            if _reads(code, read):
+        if is_own and _reads(code, READERS[TEXT] - PLACES):
+            self._unknown.add(f"text could be read by {where}")
+        if not is_own and _builds_name(code):
+            self._note_reader(DOCSTRINGS, f"attrgetter in {where}")
+        for kind, names in (READ_UNSEARCHED if is_own else READ_BY_OTHERS).items():
+            if _reads(code, names, BUILTIN_READERS[kind] if is_own else frozenset()):
                 is_copy = kind == DOCSTRINGS and code.co_filename in self._copiers
                 self._note_reader("presence" if is_copy else kind, where)
 
@@ -531,7 +631,7 @@ class Tracer:
             self._note_chance(source, code)
 
     def _note_chance(self, source: str, code: CodeType) -> None:
-        self._chance.add(f"{source} in {os.path.basename(code.co_filename)}::{code.co_qualname}")
+        self._chance.add(f"{source} in {_where(code)}")
 
     # what is asked of the interpreter
 
@@ -547,7 +647,11 @@ class Tracer:
             local.busy = False
 
     def _heed(self, local: Any, event: str, arguments: tuple[Any, ...]) -> None:
-        if event in {"import", "exec", "compile", "sys._getframe", "builtins.id"}:
+        if event == "sys._getframe":
+            if local.state == OURS and arguments:
+                self._heed_frames(sys._getframe(2), arguments[0])
+            return
+        if event in {"import", "exec", "compile", "builtins.id"}:
             return
         if event == "object.__getattr__":
             if local.state == OURS and arguments[1] in AUDITED:
@@ -571,9 +675,21 @@ class Tracer:
         else:
             self._has_others = True
 
+    def _heed_frames(self, caller: FrameType, found: FrameType) -> None:
+        """Record that a caller was looked for across a frame of this module, which a process that is timed does not have."""
+        frame: FrameType | None = caller
+        while frame is not None:
+            if frame.f_globals is globals():
+                self._unknown.add(
+                    f"a frame of the trace was looked at in {os.path.basename(caller.f_code.co_filename)}"
+                )
+                return
+            frame = frame.f_back if frame is not found else None
+
     def _introspect(self, object_: Any, caller: FrameType) -> None:
         """Record whose code was looked at."""
-        if id(caller.f_code) in self._harmless or self._is_import(caller):
+        asking = caller.f_code
+        if id(asking) in self._harmless or _is_one_of(asking, ASKS_FOR_NAMES) or self._is_import(caller):
             return
         frame = getattr(object_, "tb_frame", object_)
         for name in ("__code__", "f_code", "gi_code", "cr_code", "ag_code"):
@@ -648,30 +764,6 @@ class Tracer:
             return function(path, *arguments, **named)
 
         return watched
-
-    def _watch_classes(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """``__build_class__``, watched: a metaclass can come from any base, and is given all that the class holds."""
-
-        def watched(body: Any, name: str, /, *bases: Any, **named: Any) -> Any:
-            made = function(body, name, *bases, **named)
-            local = self._local()
-            if not local.busy and local.state == OURS:
-                local.busy = True
-                try:
-                    self._heed_metaclasses({type(made), *map(type, bases)})
-                finally:
-                    local.busy = False
-            return made
-
-        return watched
-
-    def _heed_metaclasses(self, found: Iterable[type]) -> None:
-        """Record metaclasses that have methods of the tree or of the workloads."""
-        for metaclass in found:
-            codes = (code for each in metaclass.__mro__ for code in _methods_of(each))
-            if any(self._kind(code).state == OURS for code in codes):
-                for kind in (DOCSTRINGS, CLASS_LINES):
-                    self._note_reader(kind, f"a metaclass, {metaclass.__name__}")
 
     def _heed_getattr(self, name: str, kinds: Iterable[str], caller: CodeType) -> None:
         """Record an attribute that tells words, unless its reader does nothing with them."""

@@ -2,10 +2,12 @@
 
 - :func:`trace_workloads`: one process that runs some workloads.
 - :class:`TracedRun`: what it did and saw.
+- :func:`join_runs`: several of them as one.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import time
@@ -127,6 +129,21 @@ def trace_workloads(
             worker.kill()
             raise TraceError(f"a traced run came to its end: {ended}") from ended
     return TracedRun(collection=collection, workloads=seen, results=results, calls=calls, late=late)
+
+
+def join_runs(runs: Sequence[TracedRun]) -> TracedRun:
+    """What several processes of the same revision did and saw, each with workloads of its own.
+
+    Args:
+        runs: At least one.
+    """
+    return TracedRun(
+        collection=functools.reduce(_merged, (run.collection for run in runs)),
+        workloads={name: seen for run in runs for name, seen in run.workloads.items()},
+        results={name: result for run in runs for name, result in run.results.items()},
+        calls={name: calls for run in runs for name, calls in run.calls.items()},
+        late={name: late for run in runs for name, late in run.late.items()},
+    )
 
 
 def _take(worker: Worker, limit_s: float) -> Traced:
