@@ -729,6 +729,95 @@ def test_what_the_environment_serves_is_found_beside_an_index_of_the_project(she
     assert (dependencies / "meter.py").exists()
 
 
+INDEXES = """
+[[tool.uv.index]]
+name = "one"
+url = "{one}"
+explicit = {explicit}
+[[tool.uv.index]]
+name = "two"
+url = "{two}"
+explicit = {explicit}
+"""
+
+
+def in_two_indexes(folder, name):
+    """Publish other packages of one name and version, and return the indexes of a pyproject.toml."""
+    for place in ("one", "two"):
+        publish(folder / place, name, "1.0", files={f"{name}.py": f"PLACE = {place!r}\n"})
+    return INDEXES.format(explicit="true", one=(folder / "one").as_uri(), two=(folder / "two").as_uri())
+
+
+def from_index(name, place):
+    return f'[tool.uv.sources]\n{name} = {{ index = "{place}" }}\n' if place else ""
+
+
+def installed(found, trees, name):
+    """What is installed for each revision as a module."""
+    return [(ensure_dependencies(found[side], trees[side]) / f"{name}.py").read_text() for side in Side]
+
+
+@pytest.mark.parametrize(
+    ("explicit", "before", "after"),
+    [
+        pytest.param(True, "one", "two", id="moved"),
+        pytest.param(False, "one", "two", id="moved-between-visible-ones"),
+        pytest.param(True, None, "two", id="moved-from-the-default"),
+        pytest.param(True, "one", None, id="moved-to-the-default"),
+    ],
+)
+def test_a_package_is_installed_from_the_index_that_its_source_names(shelf, trees, tmp_path, explicit, before, after):
+    publish(shelf, "gauge", "1.0", files={"gauge.py": "PLACE = None\n"})
+    indexes = in_two_indexes(tmp_path, "gauge").replace("explicit = true", f"explicit = {str(explicit).lower()}")
+    for tree, place in zip(trees.values(), (before, after), strict=True):
+        write(tree, **{"pyproject.toml": pyproject(dependencies=["gauge"]) + indexes + from_index("gauge", place)})
+
+    found = resolve(trees, dict.fromkeys(Side, Configuration()))
+
+    assert found[Side.BASELINE].pins == found[Side.CANDIDATE].pins
+    assert found[Side.BASELINE].digest != found[Side.CANDIDATE].digest
+    assert installed(found, trees, "gauge") == [f"PLACE = {place!r}\n" for place in (before, after)]
+
+
+def test_a_measuring_package_from_another_index_measures_both_revisions(shelf, trees, tmp_path):
+    indexes = in_two_indexes(tmp_path, "gauge")
+    for tree, place in zip(trees.values(), ("one", "two"), strict=True):
+        text = pyproject(benchmarks=["pytest", "gauge"]) + indexes + from_index("gauge", place)
+        write(tree, **{"pyproject.toml": text})
+
+    found = resolve(trees, dict.fromkeys(Side, Configuration()))
+
+    assert found[Side.BASELINE].altered == ("gauge",)
+    assert installed(found, trees, "gauge") == ["PLACE = 'two'\n"] * 2
+
+
+def test_a_measuring_package_from_an_index_that_the_baseline_does_not_name_is_contested(shelf, trees, tmp_path):
+    publish(shelf, "gauge", "1.0")
+    indexes = in_two_indexes(tmp_path, "gauge")
+    for tree, more in zip(trees.values(), ("", indexes + from_index("gauge", "two")), strict=True):
+        write(tree, **{"pyproject.toml": pyproject(benchmarks=["pytest", "gauge"]) + more})
+
+    found = resolve(trees, dict.fromkeys(Side, Configuration()))
+
+    assert found[Side.BASELINE].contested == ("gauge",)
+    assert installed(found, trees, "gauge") == ["VERSION = '1.0'\n", "PLACE = 'two'\n"]
+
+
+def test_an_index_of_a_workspace_serves_the_project_below(shelf, trees, tmp_path):
+    indexes = in_two_indexes(tmp_path, "gauge")
+    projects = {side: tree / "project" for side, tree in trees.items()}
+    for side, tree in trees.items():
+        (tree / ".git").mkdir()
+        write(tree, **{"pyproject.toml": '[tool.uv.workspace]\nmembers = ["project"]\n' + indexes})
+        more = from_index("gauge", "two" if side is Side.CANDIDATE else "one")
+        text = pyproject(dependencies=["gauge"], more='requires-python = ">=3.11"') + more
+        write(projects[side], **{"backend.py": BACKEND, "src/subject/__init__.py": "", "pyproject.toml": text})
+
+    found = resolve(projects, dict.fromkeys(Side, Configuration()))
+
+    assert installed(found, projects, "gauge") == ["PLACE = 'one'\n", "PLACE = 'two'\n"]
+
+
 def test_another_index_is_another_layer():
     pins = ("torch==2.8.0",)
     one = Resolution(side=Side.BASELINE, pins=pins, indexes=("https://one.example/simple",))

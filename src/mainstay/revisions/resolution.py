@@ -5,7 +5,7 @@ Runtime dependencies come from each revision, and the packages that measure come
 
 - :func:`resolve`: the dependencies of each revision.
 - :class:`Resolution`: exact pins of everything that a revision depends on.
-- :func:`index_options`: options of uv for the package indexes that a pyproject.toml names.
+- :func:`requirement_options`: options of uv that install pins, each from the index from which it was resolved.
 - :func:`script_names`, :func:`read_project`, :func:`is_packaged`: what can be built from a tree.
 - :func:`expand_group`, :func:`drop_names`: reading a dependency group, and removing constraints.
 """
@@ -68,6 +68,7 @@ PIN_FORMAT = (
     "--no-header",
     "--annotate",  # names what the setting no-emit-package leaves out
     *("--annotation-style", "split"),
+    "--emit-index-annotation",
     "--no-generate-hashes",
     "--no-universal",
     "--strip-extras",
@@ -77,6 +78,9 @@ PIN_FORMAT = (
 
 PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[^]]*\])?(==[^\s=]+| @ \S+)")
 """A requirement that allows one version of a package, or one file of it."""
+
+SERVED = " from "
+"""What stands between a pin and the address of the index that serves it."""
 
 LEFT_OUT = "# The following packages were excluded from the output:"
 """Line after which uv names the packages that it resolved and did not write."""
@@ -101,6 +105,8 @@ class Resolution:
             and paths of those in the tree; of the baseline alone.
         brought: Names of further dependencies that the change adds or drops, though both revisions have them for
             measuring, since pytest needs them; of the baseline alone.
+        served: Pins that a named index of the project serves, each with the index's address as it stands in
+            pyproject.toml, such as ``torch==2.9.0+cpu from https://host/cpu``; without credentials.
     """
 
     side: Side
@@ -113,6 +119,7 @@ class Resolution:
     lacking: tuple[str, ...] = ()
     contested: tuple[str, ...] = ()
     brought: tuple[str, ...] = ()
+    served: tuple[str, ...] = ()
 
     @property
     def packages(self) -> dict[str, str]:
@@ -144,7 +151,8 @@ class Resolution:
     @property
     def digest(self) -> str:
         """SHA-256 of the pins, their sources, the Python, the platform and uv; a new password changes nothing."""
-        parts = [*map(without_credentials, self.pins), *self.indexes, self.installation, *interpreter_facts()]
+        pins = [*map(without_credentials, self.pins), *self.served]
+        parts = [*pins, *self.indexes, self.installation, *interpreter_facts()]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -203,6 +211,7 @@ def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configurat
             lacking=pins.lacking,
             contested=pins.contested,
             brought=pins.brought,
+            served=pins.served,
         )
         for side, pins in found.items()
     }
@@ -214,14 +223,84 @@ def _choosing_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def index_options(tree: Path, side: Side) -> list[str]:
-    """Options of uv for the package indexes that a pyproject.toml names, with their addresses as they stand there.
+def requirement_options(
+    pins: Iterable[str], served: Iterable[str], *, tree: Path, side: Side, folder: Path
+) -> list[str]:
+    """Options of ``uv pip install`` for pins, each of which comes from the index from which it was resolved.
+
+    A file of requirements cannot name the index of one package, so what a named index serves stands in a pyproject.toml.
 
     Args:
-        tree: The project's folder in the revision's worktree.
+        pins: The pins to install.
+        served: Pins with their indexes, as in :class:`Resolution`.
+        tree: The project's folder in the revision's worktree, whose pyproject.toml names the indexes.
         side: Whose it is, for messages.
+        folder: Folder for the files, which may hold passwords.
     """
-    return _options_of(_indexes(read_project(tree, side)))
+    places = dict(each.split(SERVED) for each in served)
+    listed = [pin for pin in pins if pin in places]
+    others, project = folder / "requirements.txt", folder / "pyproject.toml"
+    others.write_text("\n".join(pin for pin in pins if pin not in places), encoding="utf-8")
+    options = ["--requirement", str(others)]
+    if listed:
+        indexes = {without_credentials(written): entry for written, entry in reversed(_named_indexes(tree))}
+        project.write_text(_project_of(listed, [indexes[places[pin]] for pin in listed]), encoding="utf-8")
+        options += ["--requirement", str(project)]
+    if _indexes(read_project(tree, side)):  # all other pins are exact, so they may come from any that uv looks into
+        options += ["--index-strategy", "unsafe-best-match"]
+    return options
+
+
+def _project_of(pins: Sequence[str], indexes: Sequence[Mapping[str, Any]]) -> str:
+    """Text of a pyproject.toml that requires pins, each from an index of its own."""
+    sources = {requirement_name(pin): {"index": entry["name"]} for pin, entry in zip(pins, indexes, strict=True)}
+    once = {entry["name"]: {**entry, "explicit": True} for entry in indexes}
+    project = {"name": "mainstay-pins", "version": "0", "dependencies": [*pins]}
+    return f"project = {_as_toml(project)}\ntool.uv = {_as_toml({'index': [*once.values()], 'sources': sources})}\n"
+
+
+def _as_toml(value: Any) -> str:
+    """A value as it stands in a TOML file."""
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{json.dumps(key)} = {_as_toml(each)}' for key, each in value.items())} }}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_as_toml, value))}]"
+    if isinstance(value, str | bool | int | float):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)  # a date
+
+
+def _named_indexes(tree: Path) -> list[tuple[str, Mapping[str, Any]]]:
+    """Package indexes that ``tool.uv.sources`` may name, each after its address as it stands in pyproject.toml.
+
+    A member of a workspace may name those of the workspace, whose pyproject.toml lies above.
+    """
+    found: list[tuple[str, Mapping[str, Any]]] = []
+    for folder in (tree, *_above(tree)):
+        entries = _settings_of_uv(folder / "pyproject.toml").get("index", [])
+        for entry in (each for each in entries if {"name", "url"} <= each.keys()):
+            kept = {key: value for key, value in entry.items() if key != "default"}  # of a single package
+            if "://" not in entry["url"]:
+                kept["url"] = (folder / entry["url"]).resolve().as_uri()
+            found.append((entry["url"], kept))
+    return found
+
+
+def _addresses(tree: Path) -> set[str]:
+    """Addresses of the indexes that ``tool.uv.sources`` may name, without credentials, as they stand in pyproject.toml."""
+    return {without_credentials(written) for written, _ in _named_indexes(tree)}
+
+
+def _place_of(address: str) -> str:
+    """The address of an index in a form that is the same however it was written, without credentials.
+
+    Example:
+        >>> _place_of("https://me:word@host/simple/") == _place_of("https://host/simple")
+        True
+    """
+    parts = urlsplit(unquote(address))
+    path = str(Path(parts.path).resolve()) if parts.scheme == "file" else parts.path.rstrip("/")
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}"
 
 
 def _options_of(indexes: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -294,7 +373,7 @@ def _named_places(value: Any, folder: Path) -> set[Path]:
 
 
 class _Pins(NamedTuple):
-    """Result of the resolver: exact requirements, packages of the tree itself, and names as in :class:`Resolution`."""
+    """Result of the resolver: exact requirements, packages of the tree itself, and the rest as in :class:`Resolution`."""
 
     pins: tuple[str, ...]
     local: tuple[str, ...]
@@ -302,6 +381,27 @@ class _Pins(NamedTuple):
     lacking: tuple[str, ...] = ()
     contested: tuple[str, ...] = ()
     brought: tuple[str, ...] = ()
+    served: tuple[str, ...] = ()
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Address of the index of each pin; empty if no named one serves it."""
+        return dict.fromkeys(self.pins, "") | dict(each.split(SERVED) for each in self.served)
+
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """The pins, each with the address of its index, since another index may serve another package as this version."""
+        return tuple(_with_place(pin, place) for pin, place in self.places.items())
+
+    def taken_from(self, places: Mapping[str, str]) -> _Pins:
+        """The same pins; those that are given come from the index at the address that stands beside them."""
+        found = self.places
+        found |= {pin: place for pin, place in places.items() if pin in found}
+        return self._replace(served=tuple(_with_place(pin, place) for pin, place in found.items() if place))
+
+
+def _with_place(pin: str, place: str) -> str:
+    return f"{pin}{SERVED}{place}" if place else pin
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -471,8 +571,14 @@ class _Request:
                 f"the setting no-emit-package of uv leaves out {names}",
                 "remove no-emit-package from [tool.uv.pip] or uv.toml, and give it on the command line where you need it",
             )
-        pins, local = [], set()
+        pins: list[str] = []
+        local: set[str] = set()
+        served: dict[str, str] = {}
+        named = {_place_of(entry["url"]): written for written, entry in reversed(_named_indexes(self.tree))}
         for line in lines.splitlines():
+            note, _, address = line.strip().partition("# from ")
+            if pins and not note and (place := _place_of(address)) in named:
+                served[pins[-1]] = without_credentials(named[place])
             pin = line.partition(" ;")[0].strip().removeprefix("-e ")
             if not pin or pin[0] in "#-":
                 continue
@@ -489,7 +595,7 @@ class _Request:
                     f"uv wrote {without_credentials(pin)!r}, which is neither one version of a package nor a place of the tree",
                     "require a version, an address or a folder of the tree, and look at the settings of uv",
                 )
-        return _Pins(pins=tuple(sorted(pins)), local=tuple(sorted(local)))
+        return _Pins(pins=tuple(sorted(pins)), local=tuple(sorted(local))).taken_from(served)
 
     def _check_address(self, pin: str) -> None:
         """Refuse a pin whose address means something else in another gate or for the other revision."""
@@ -633,6 +739,10 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
     kept += [pin for pin in harness.pins if requirement_name(pin) in added]  # a measuring package may need them, too
     measured = _compile_measured(baseline, borrowed, kept, _options_for(_names(borrowed), candidate, baseline))
     measured = measured._replace(local=tuple(sorted({*measured.local, *_helpers(baseline, alone, harness)})))
+    lent = {pin: (harness.places | found.places)[pin] for pin in borrowed}
+    strange = {pin for pin, place in lent.items() if place not in {"", *_addresses(baseline.tree)}}
+    own_places = {pin: place for pin, place in own.places.items() if pin in kept}
+    measured = measured.taken_from(own_places | {pin: lent[pin] for pin in borrowed if pin not in strange})
     groups = {side: expand_group(requests[side].project, MEASURING_GROUP) for side in Side}
     contested, brought = _decided_by_measuring(
         requests,
@@ -641,9 +751,9 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
     )
     return {
         Side.BASELINE: measured._replace(
-            altered=tuple(sorted(_altered(groups, alone and alone.pins, measured.pins, kept_names))),
+            altered=tuple(sorted(_altered(groups, alone and alone.taken, measured.taken, kept_names))),
             lacking=tuple(sorted(_lacking(baseline, groups, alone, measured.pins))),
-            contested=tuple(sorted(contested - {"pytest"})),
+            contested=tuple(sorted((contested - {"pytest"}) | (_names(strange) & _sources(candidate.project).keys()))),
             brought=tuple(sorted(brought)),
         ),
         Side.CANDIDATE: found,
@@ -777,14 +887,14 @@ def _hidden(baseline: _Request, needed: Mapping[Side, _Pins], measured: Mapping[
         needed: What each revision needs itself.
         measured: Each revision with the candidate's measuring packages.
     """
-    own, required = (needed[side].pins for side in (Side.BASELINE, Side.CANDIDATE))
-    its, found = (measured[side].pins for side in (Side.BASELINE, Side.CANDIDATE))
+    own, required = (needed[side].taken for side in (Side.BASELINE, Side.CANDIDATE))
+    its, found = (measured[side].taken for side in (Side.BASELINE, Side.CANDIDATE))
     otherwise = _names({*required} - {*found}) | (_names(found) - _names(required))
     lent = _names(its) - _names(own)
     suspects = (otherwise & _names([*own, *required])) | (lent & _names(required))
     if not suspects:
         return suspects
-    before = baseline.compile(constraints=baseline.constraints).pins
+    before = baseline.compile(constraints=baseline.constraints).taken
     return suspects & _names({*before} ^ {*required})
 
 
