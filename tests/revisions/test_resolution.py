@@ -818,6 +818,34 @@ def test_an_index_of_a_workspace_serves_the_project_below(shelf, trees, tmp_path
     assert installed(found, projects, "gauge") == ["PLACE = 'one'\n", "PLACE = 'two'\n"]
 
 
+@pytest.mark.parametrize("layout", ["extras", "dependency", "group"])
+def test_a_measuring_package_may_need_what_an_explicit_index_serves(shelf, trees, tmp_path, layout):
+    publish(tmp_path / "cpu", "torchlike", "2.0+cpu")
+    publish(shelf, "torchlike", "2.0")
+    publish(shelf, "torchlike", "2.1")
+    publish(shelf, "gauge", "1.0", "torchlike")
+    place = {"extras": ', extra = "cpu"', "group": ', group = "benchmarks"'}.get(layout, "")
+    more = (
+        '[project.optional-dependencies]\ncpu = ["torchlike>=2"]\n[tool.uv.sources]\n'
+        f'torchlike = [{{ index = "cpu"{place} }}]\n'
+        f'[[tool.uv.index]]\nname = "cpu"\nurl = "{(tmp_path / "cpu").as_uri()}"\nexplicit = true\n'
+    )
+    group = ["pytest", "gauge", *(["torchlike"] if layout == "group" else [])]
+    dependencies = ["torchlike"] if layout != "extras" else []
+    for side, tree in trees.items():
+        text = pyproject(dependencies=dependencies, benchmarks=group, more=more)
+        write(tree, **{"pyproject.toml": text, "src/subject/__init__.py": f"# {side}\n"})
+
+    configuration = Configuration(extras=("cpu",) if layout == "extras" else ())
+    found = resolve(trees, dict.fromkeys(Side, configuration))
+
+    assert "torchlike==2.0+cpu" in found[Side.BASELINE].pins
+    assert found[Side.BASELINE].pins == found[Side.CANDIDATE].pins
+    assert found[Side.BASELINE].digest == found[Side.CANDIDATE].digest
+    assert not found[Side.BASELINE].contested
+    assert installed(found, trees, "torchlike") == ["VERSION = '2.0+cpu'\n"] * 2
+
+
 def test_another_index_is_another_layer():
     pins = ("torch==2.8.0",)
     one = Resolution(side=Side.BASELINE, pins=pins, indexes=("https://one.example/simple",))
@@ -924,8 +952,8 @@ def test_the_password_of_a_private_index_is_used_and_written_nowhere(
     elif given == "netrc":
         (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login me password {PASSWORD}\n")
         monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    for tree in trees.values():
-        write(tree, **{"pyproject.toml": pyproject(dependencies=["ours"]) + settings})
+    for tree, wanted in zip(trees.values(), ("tool==1.0", "tool==2.0"), strict=True):
+        write(tree, **{"pyproject.toml": pyproject(dependencies=["ours", wanted]) + settings})
 
     found = resolve(trees, dict.fromkeys(Side, Configuration()))[Side.CANDIDATE]
     dependencies = ensure_dependencies(found, trees[Side.CANDIDATE])

@@ -224,7 +224,7 @@ def _choosing_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def requirement_options(
-    pins: Iterable[str], served: Iterable[str], *, tree: Path, side: Side, folder: Path
+    pins: Sequence[str], served: Iterable[str], *, tree: Path, side: Side, folder: Path
 ) -> list[str]:
     """Options of ``uv pip install`` for pins, each of which comes from the index from which it was resolved.
 
@@ -237,25 +237,31 @@ def requirement_options(
         side: Whose it is, for messages.
         folder: Folder for the files, which may hold passwords.
     """
-    places = dict(each.split(SERVED) for each in served)
-    listed = [pin for pin in pins if pin in places]
-    others, project = folder / "requirements.txt", folder / "pyproject.toml"
-    others.write_text("\n".join(pin for pin in pins if pin not in places), encoding="utf-8")
-    options = ["--requirement", str(others)]
-    if listed:
-        indexes = {without_credentials(written): entry for written, entry in reversed(_named_indexes(tree))}
-        project.write_text(_project_of(listed, [indexes[places[pin]] for pin in listed]), encoding="utf-8")
-        options += ["--requirement", str(project)]
+    files = _write_requirements(pins, dict(each.split(SERVED) for each in served), tree, folder)
+    options = [word for file in files for word in ("--requirement", str(file))]
     if _indexes(read_project(tree, side)):  # all other pins are exact, so they may come from any that uv looks into
         options += ["--index-strategy", "unsafe-best-match"]
     return options
 
 
-def _project_of(pins: Sequence[str], indexes: Sequence[Mapping[str, Any]]) -> str:
-    """Text of a pyproject.toml that requires pins, each from an index of its own."""
-    sources = {requirement_name(pin): {"index": entry["name"]} for pin, entry in zip(pins, indexes, strict=True)}
-    once = {entry["name"]: {**entry, "explicit": True} for entry in indexes}
-    project = {"name": "mainstay-pins", "version": "0", "dependencies": [*pins]}
+def _write_requirements(requirements: Sequence[str], places: Mapping[str, str], tree: Path, folder: Path) -> list[Path]:
+    """Write the files for uv that require something, where need be from an index of the project at the address given."""
+    listed = {each: places[each] for each in requirements if places.get(each)}
+    others, project = folder / "listed-requirements.txt", folder / "pyproject.toml"
+    others.write_text("\n".join(each for each in requirements if each not in listed), encoding="utf-8")
+    if not listed:
+        return [others]
+    indexes = {without_credentials(written): entry for written, entry in reversed(_named_indexes(tree))}
+    text = _project_of({requirement: indexes[place] for requirement, place in listed.items()})
+    project.write_text(text, encoding="utf-8")
+    return [others, project]
+
+
+def _project_of(indexes: Mapping[str, Mapping[str, Any]]) -> str:
+    """Text of a pyproject.toml with some requirements, each from an index of its own."""
+    sources = {requirement_name(each): {"index": entry["name"]} for each, entry in indexes.items()}
+    once = {entry["name"]: {**entry, "explicit": True} for entry in indexes.values()}
+    project = {"name": "mainstay-pins", "version": "0", "dependencies": [*indexes]}
     return f"project = {_as_toml(project)}\ntool.uv = {_as_toml({'index': [*once.values()], 'sources': sources})}\n"
 
 
@@ -497,8 +503,12 @@ class _Request:
         constraints: str,
         preferred: Sequence[str] = (),
         options: Sequence[str] = (),
+        places: Mapping[str, str] | None = None,
     ) -> _Pins:
-        """Resolve exact pins of the revision and of the measuring packages; preferred pins hold where they can."""
+        """Resolve exact pins of the revision and of the measuring packages; preferred pins hold where they can.
+
+        Measuring packages come from the index at the address that stands beside them in ``places``, if there is one.
+        """
         wanted = [self.source] if self.source else []
         extras = [word for extra in self.extras for word in ("--extra", extra)]
         compile_pins = partial(
@@ -508,6 +518,7 @@ class _Request:
             constraints=constraints,
             preferred=preferred,
             options=options,
+            places=places,
         )
         try:
             return compile_pins([*wanted, *extras])
@@ -516,13 +527,26 @@ class _Request:
                 raise
             return compile_pins(wanted)
 
-    def compile_measuring(self, constraints: str) -> _Pins:
-        """Resolve exact pins of the revision's measuring packages alone."""
-        return self._compile((), measuring=("pytest",), groups=self._measuring_groups, constraints=constraints)
+    def compile_measuring(self, found: _Pins) -> _Pins:
+        """Resolve exact pins of the revision's measuring packages alone, which are those of all its pins."""
+        return self._compile_part(self._measuring_groups, found)
 
-    def compile_pytest(self, constraints: str) -> _Pins:
-        """Resolve exact pins of pytest alone."""
-        return self._compile((), measuring=("pytest",), groups=(), constraints=constraints)
+    def compile_pytest(self, found: _Pins) -> _Pins:
+        """Resolve exact pins of pytest alone, which are those of all the revision's pins."""
+        return self._compile_part((), found)
+
+    def _compile_part(self, groups: Sequence[str], found: _Pins) -> _Pins:
+        constraints, options = "\n".join(_exact(found.pins)), _options_for(found.served, self.tree)
+        part = self._compile((), measuring=("pytest",), groups=groups, constraints=constraints, options=options)
+        return part.taken_from(found.places)
+
+    def compile_own(self, alone: _Pins | None) -> _Pins:
+        """Resolve exact pins of what the revision needs itself: those that it has with its own measuring packages."""
+        if alone is None:
+            return self.compile(constraints=self.constraints)
+        constraints = "\n".join([self.constraints, *_exact(alone.pins)])
+        own = self.compile(constraints=constraints, options=_options_for(alone.served, self.tree))
+        return own.taken_from(alone.places)
 
     def compile_whole(self) -> _Pins:
         """Resolve exact pins of the revision and of its own measuring packages."""
@@ -541,14 +565,15 @@ class _Request:
         constraints: str,
         preferred: Sequence[str] = (),
         options: Sequence[str] = (),
+        places: Mapping[str, str] | None = None,
     ) -> _Pins:
         with tempfile.TemporaryDirectory() as folder:
-            requirements, constraint_file = Path(folder, "measuring-requirements.txt"), Path(folder, "constraints.txt")
-            requirements.write_text("\n".join(measuring), encoding="utf-8")
+            requirements = map(str, _write_requirements(measuring, places or {}, self.tree, Path(folder)))
+            constraint_file = Path(folder, "constraints.txt")
             constraint_file.write_text(constraints, encoding="utf-8")
             pin_file = Path(folder, "pins.txt")  # uv prefers the versions that are there
             pin_file.write_text("\n".join(preferred), encoding="utf-8")
-            arguments = ["pip", "compile", *wanted, str(requirements), "--constraints", str(constraint_file)]
+            arguments = ["pip", "compile", *wanted, *requirements, "--constraints", str(constraint_file)]
             arguments += [word for group in groups for word in ("--group", group)]
             arguments += ["--python", sys.executable, "--quiet", *PIN_FORMAT, "--output-file", str(pin_file)]
             arguments += [*options] if self.uses_cache else [*options, "--no-cache"]
@@ -729,20 +754,20 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
     if candidate.identity() == baseline.identity():
         return {Side.BASELINE: found, Side.CANDIDATE: found}
     alone = _compile_alone(baseline)
-    own = baseline.compile(constraints="\n".join([baseline.constraints, *_exact(alone.pins if alone else ())]))
+    own = baseline.compile_own(alone)
     kept_names = _names(own.pins) - {"pytest"}
     required = candidate.compile(constraints=candidate.constraints)
     added = _names(required.pins) - _names([*own.pins, *alone.pins]) if alone else set()
-    harness = candidate.compile_measuring(constraints="\n".join(_exact(found.pins)))
+    harness = candidate.compile_measuring(found)
     borrowed = [pin for pin in harness.pins if requirement_name(pin) not in kept_names | added]
     kept = [pin for pin in own.pins if requirement_name(pin) in kept_names]
     kept += [pin for pin in harness.pins if requirement_name(pin) in added]  # a measuring package may need them, too
-    measured = _compile_measured(baseline, borrowed, kept, _options_for(_names(borrowed), candidate, baseline))
+    known = {"", *_addresses(baseline.tree)}
+    strange = {pin for pin in borrowed if harness.places[pin] not in known}
+    places = {pin: harness.places[pin] for pin in borrowed if pin not in strange}
+    places |= {pin: place for pin, place in own.places.items() if pin in kept}
+    measured = _compile_measured(baseline, borrowed, kept, places).taken_from(places)
     measured = measured._replace(local=tuple(sorted({*measured.local, *_helpers(baseline, alone, harness)})))
-    lent = {pin: (harness.places | found.places)[pin] for pin in borrowed}
-    strange = {pin for pin, place in lent.items() if place not in {"", *_addresses(baseline.tree)}}
-    own_places = {pin: place for pin, place in own.places.items() if pin in kept}
-    measured = measured.taken_from(own_places | {pin: lent[pin] for pin in borrowed if pin not in strange})
     groups = {side: expand_group(requests[side].project, MEASURING_GROUP) for side in Side}
     contested, brought = _decided_by_measuring(
         requests,
@@ -779,26 +804,22 @@ def _compile_alone(baseline: _Request) -> _Pins | None:
         return None
 
 
-def _options_for(names: Collection[str], request: _Request, baseline: _Request) -> list[str]:
-    """Options of uv for the explicit indexes from which a revision takes some of its packages.
+def _options_for(served: Iterable[str], tree: Path) -> list[str]:
+    """Options of uv for the indexes that serve some pins.
 
-    In a file of requirements, ``tool.uv.sources`` leads no package to its index. An index that the baseline does not name
-    is left out, since its packages could not be installed there.
+    In a file of requirements, and for what only a constraint names, ``tool.uv.sources`` leads no package to its index.
 
     Args:
-        names: Names of the packages.
-        request: Request for the revision.
-        baseline: Request for the baseline.
+        served: Pins with their indexes, as in :class:`Resolution`.
+        tree: The project's folder, whose pyproject.toml names the indexes.
     """
-    sources = _sources(request.project)
-    used = {place.get("index") for name in names for place in sources.get(name, ())}
-    known = [entry["url"] for entry in _indexes(baseline.project)]
-    found = [entry for entry in _indexes(request.project) if entry.get("name") in used and entry["url"] in known]
+    used = {each.split(SERVED)[1] for each in served}
+    found = [entry for written, entry in _named_indexes(tree) if without_credentials(written) in used]
     return [*_options_of(found), "--index-strategy", "unsafe-best-match"] if found else []
 
 
 def _compile_measured(
-    baseline: _Request, measuring: Sequence[str], kept: Sequence[str], options: Sequence[str]
+    baseline: _Request, measuring: Sequence[str], kept: Sequence[str], places: Mapping[str, str]
 ) -> _Pins:
     """Resolve the baseline with the candidate's measuring packages.
 
@@ -809,12 +830,15 @@ def _compile_measured(
         baseline: Request for the baseline.
         measuring: Pins of the measuring packages.
         kept: The baseline's own pins of what it needs itself.
-        options: Options of uv for the indexes of the measuring packages.
+        places: Address of the index of each of these pins; empty if no named one serves it.
 
     Raises:
         HarnessError: If the baseline's own requirements cannot be met together with the measuring packages.
     """
     constraints = drop_names(baseline.constraints, _names(measuring))
+    sources = _sources(baseline.project)  # one may hold for the baseline's own group alone
+    led = {any_version(pin): places[pin] for pin in kept if places.get(pin) and requirement_name(pin) in sources}
+    wanted = [*measuring, *led]
     attempts = (
         {"constraints": "\n".join([constraints, *_exact(kept)])},
         {"constraints": constraints, "preferred": _exact(kept)},
@@ -823,7 +847,7 @@ def _compile_measured(
     errors = []
     for attempt in attempts:
         try:
-            return baseline.compile(measuring=measuring, options=options, **attempt)
+            return baseline.compile(measuring=wanted, places={**places, **led}, **attempt)
         except EnvironmentBuildError as error:
             if error.side is None:
                 raise
@@ -870,7 +894,7 @@ def _decided_by_measuring(
     hidden = _hidden(requests[Side.BASELINE], needed, measured)
     named = _names(expand_group(candidate.project, MEASURING_GROUP)) - {"pytest"}
     moved = (hidden - named) & (_names(own.pins) ^ _names(required.pins))
-    brought = moved & _names(candidate.compile_pytest("\n".join(_exact(found.pins))).pins) if moved else set()
+    brought = moved & _names(candidate.compile_pytest(found).pins) if moved else set()
     not_its_own = _names(own.pins) - _names({*own.pins} & {*its.pins})
     local = ({*own.local} ^ {*required.local}) & {*its.local} & {*found.local} - {"."}
     return (hidden - brought) | not_its_own | local, brought
@@ -950,7 +974,7 @@ def _lacking(
     group = [
         any_version(each) for each in groups[Side.BASELINE] if requirement_name(each) not in placed and "@" not in each
     ]
-    options = _options_for(_names(group), baseline, baseline)
+    options = _options_for(alone.served, baseline.tree)
     group += [pin for pin in alone.pins if " @ " in pin]  # in a file, no source leads to a place
     group += [os.path.join(".", place) for place in alone.local if place != "."]
     try:
