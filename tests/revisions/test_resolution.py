@@ -423,6 +423,56 @@ def test_a_conflict_between_measuring_and_baseline_names_both_pins(shelf, trees)
     assert "pytest<9" in caught.value.fact
 
 
+def newer(limit):
+    return f'exclude-newer = "{limit}-01T00:00:00Z"\n' if limit else ""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "version"),
+    [
+        pytest.param(newer("2026-10"), newer("2026-11"), "9.0", id="later"),
+        pytest.param(newer("2026-10"), "", "9.0", id="removed"),
+        pytest.param("", newer("2026-10"), "8.0", id="added"),
+        pytest.param(
+            newer("2026-10"),
+            newer("2026-10") + 'exclude-newer-package = { pytest = "2026-11-01T00:00:00Z" }\n',
+            "9.0",
+            id="of-one-package",
+        ),
+        pytest.param(newer("2026-10"), f"[tool.uv.pip]\n{newer('2026-11')}", "9.0", id="for-pip"),
+    ],
+)
+def test_measuring_packages_are_as_new_as_the_candidate_allows(
+    shelf, trees, serve, monkeypatch, before, after, version
+):
+    index = serve(shelf, uploaded={"pytest-9.0-py3-none-any.whl": "2026-10-15T00:00:00Z"})
+    monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://me:{PASSWORD}@{index.place}/simple")
+    for tree, limit in zip(trees.values(), (before, after), strict=True):
+        write(tree, **{"pyproject.toml": f"{pyproject(dependencies=['tool==1.0'])}\n[tool.uv]\n{limit}"})
+
+    found = resolve(trees, dict.fromkeys(Side, Configuration()))
+
+    assert f"pytest=={version}" in found[Side.BASELINE].pins
+    assert found[Side.BASELINE].pins == found[Side.CANDIDATE].pins
+    assert installed(found, trees, "pytest") == [f"VERSION = '{version}'\n"] * 2
+
+
+@pytest.mark.parametrize("name", ["constraint-dependencies", "override-dependencies"])
+def test_a_setting_of_the_baseline_that_holds_a_measuring_package_back_is_named(shelf, trees, name):
+    publish(shelf, "gauge", "1.0")
+    publish(shelf, "gauge", "2.0")
+    for tree, version in zip(trees.values(), ("1.0", "2.0"), strict=True):
+        settings = f'[tool.uv]\n{name} = ["gauge=={version}"]\n'
+        write(tree, **{"pyproject.toml": pyproject(benchmarks=["pytest", "gauge"]) + settings})
+
+    with pytest.raises(HarnessError, match="incompatible with the baseline: gauge==2.0") as caught:
+        resolved(trees)
+
+    assert caught.value.side is Side.BASELINE
+    assert f"the setting {name} of uv in the baseline decides on gauge" in caught.value.fact
+    assert name in caught.value.next_step
+
+
 PIP_SETTINGS = {
     "hashes": "generate-hashes = true",
     "universal": "universal = true",

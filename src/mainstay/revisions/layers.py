@@ -152,9 +152,7 @@ class Layer:
     def _install(self, tree: Path, pins: Sequence[str], *, side: Side | None) -> None:
         """Install some of the pins, and blame a revision or none if that fails."""
         with scratch_folder(uv_commands.cache_folder()) as folder:  # a requirement may hold a password
-            wanted = requirement_options(
-                pins, self._resolution.served, tree=tree, side=self._resolution.side, folder=folder
-            )
+            wanted = requirement_options(self._resolution, pins, tree=tree, folder=folder)
             install(self.place, wanted, side=side, doing="installing the dependencies", cwd=tree)
 
     def find_changes(self) -> tuple[str, ...]:

@@ -82,6 +82,9 @@ PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[^]]*\])?(==[^\s=]+| @ \S+)")
 SERVED = " from "
 """What stands between a pin and the address of the index that serves it."""
 
+NO_LIMIT = "3000-01-01T00:00:00Z"
+"""Latest time of upload of a package for which there is none."""
+
 LEFT_OUT = "# The following packages were excluded from the output:"
 """Line after which uv names the packages that it resolved and did not write."""
 
@@ -107,6 +110,8 @@ class Resolution:
             measuring, since pytest needs them; of the baseline alone.
         served: Pins that a named index of the project serves, each with the index's address as it stands in
             pyproject.toml, such as ``torch==2.9.0+cpu from https://host/cpu``; without credentials.
+        limits: Latest time of upload of each package for which the candidate's settings of uv name another one than its
+            own, such as ``pytest=2026-11-01T00:00:00Z``; of the baseline alone.
     """
 
     side: Side
@@ -120,6 +125,7 @@ class Resolution:
     contested: tuple[str, ...] = ()
     brought: tuple[str, ...] = ()
     served: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
 
     @property
     def packages(self) -> dict[str, str]:
@@ -151,7 +157,7 @@ class Resolution:
     @property
     def digest(self) -> str:
         """SHA-256 of the pins, their sources, the Python, the platform and uv; a new password changes nothing."""
-        pins = [*map(without_credentials, self.pins), *self.served]
+        pins = [*map(without_credentials, self.pins), *self.served, *self.limits]
         parts = [*pins, *self.indexes, self.installation, *interpreter_facts()]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -212,6 +218,7 @@ def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configurat
             contested=pins.contested,
             brought=pins.brought,
             served=pins.served,
+            limits=pins.limits,
         )
         for side, pins in found.items()
     }
@@ -223,23 +230,23 @@ def _choosing_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def requirement_options(
-    pins: Sequence[str], served: Iterable[str], *, tree: Path, side: Side, folder: Path
-) -> list[str]:
-    """Options of ``uv pip install`` for pins, each of which comes from the index from which it was resolved.
+def requirement_options(resolution: Resolution, pins: Sequence[str], *, tree: Path, folder: Path) -> list[str]:
+    """Options of ``uv pip install`` for some pins, each of which comes from the index from which it was resolved.
 
     A file of requirements cannot name the index of one package, so what a named index serves stands in a pyproject.toml.
 
     Args:
-        pins: The pins to install.
-        served: Pins with their indexes, as in :class:`Resolution`.
+        resolution: The revision's dependencies.
+        pins: Those of its pins that are to be installed.
         tree: The project's folder in the revision's worktree, whose pyproject.toml names the indexes.
-        side: Whose it is, for messages.
         folder: Folder for the files, which may hold passwords.
     """
-    files = _write_requirements(pins, dict(each.split(SERVED) for each in served), tree, folder)
-    options = [word for file in files for word in ("--requirement", str(file))]
-    if _indexes(read_project(tree, side)):  # all other pins are exact, so they may come from any that uv looks into
+    places = dict(each.split(SERVED) for each in resolution.served)
+    files = _write_requirements(pins, places, tree, folder)
+    options = [*_limit_options(resolution.limits), *(word for file in files for word in ("--requirement", str(file)))]
+    if _indexes(
+        read_project(tree, resolution.side)
+    ):  # all other pins are exact, so they may come from any that uv looks into
         options += ["--index-strategy", "unsafe-best-match"]
     return options
 
@@ -259,21 +266,12 @@ def _write_requirements(requirements: Sequence[str], places: Mapping[str, str], 
 
 def _project_of(indexes: Mapping[str, Mapping[str, Any]]) -> str:
     """Text of a pyproject.toml with some requirements, each from an index of its own."""
+    import tomlkit
+
     sources = {requirement_name(each): {"index": entry["name"]} for each, entry in indexes.items()}
     once = {entry["name"]: {**entry, "explicit": True} for entry in indexes.values()}
     project = {"name": "mainstay-pins", "version": "0", "dependencies": [*indexes]}
-    return f"project = {_as_toml(project)}\ntool.uv = {_as_toml({'index': [*once.values()], 'sources': sources})}\n"
-
-
-def _as_toml(value: Any) -> str:
-    """A value as it stands in a TOML file."""
-    if isinstance(value, Mapping):
-        return f"{{ {', '.join(f'{json.dumps(key)} = {_as_toml(each)}' for key, each in value.items())} }}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_as_toml, value))}]"
-    if isinstance(value, str | bool | int | float):
-        return json.dumps(value, ensure_ascii=False)
-    return str(value)  # a date
+    return tomlkit.dumps({"project": project, "tool": {"uv": {"index": [*once.values()], "sources": sources}}})
 
 
 def _named_indexes(tree: Path) -> list[tuple[str, Mapping[str, Any]]]:
@@ -357,12 +355,28 @@ def _installation(tree: Path) -> str:
 
 def _settings_of_uv(file: Path) -> dict[str, Any]:
     """Settings of uv in a file, except those of the project itself; none if the file does not exist or cannot be read."""
+    return {key: value for key, value in _table_of_uv(file).items() if key not in OF_THE_PROJECT}
+
+
+def _table_of_uv(file: Path) -> dict[str, Any]:
+    """All settings of uv in a file; none if the file does not exist or cannot be read."""
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
         return {}
     table = document if file.name == "uv.toml" else document.get("tool", {}).get("uv")
-    return {key: value for key, value in table.items() if key not in OF_THE_PROJECT} if isinstance(table, dict) else {}
+    return table if isinstance(table, dict) else {}
+
+
+def _settings_in_force(tree: Path) -> dict[str, Any]:
+    """Settings of uv that hold in a folder: those of the workspace, or else of the nearest folder that has any."""
+    folders = [tree, *_above(tree)]
+    workspaces = [folder for folder in folders[1:] if "workspace" in _table_of_uv(folder / "pyproject.toml")]
+    for folder in (*workspaces, *folders):
+        for name in ("uv.toml", "pyproject.toml"):
+            if settings := _table_of_uv(folder / name):
+                return settings
+    return {}
 
 
 def _named_places(value: Any, folder: Path) -> set[Path]:
@@ -388,6 +402,7 @@ class _Pins(NamedTuple):
     contested: tuple[str, ...] = ()
     brought: tuple[str, ...] = ()
     served: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
 
     @property
     def places(self) -> dict[str, str]:
@@ -766,7 +781,8 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
     strange = {pin for pin in borrowed if harness.places[pin] not in known}
     places = {pin: harness.places[pin] for pin in borrowed if pin not in strange}
     places |= {pin: place for pin, place in own.places.items() if pin in kept}
-    measured = _compile_measured(baseline, borrowed, kept, places).taken_from(places)
+    limits = _limits(_names(borrowed), candidate, baseline)
+    measured = _compile_measured(baseline, borrowed, kept, places, limits).taken_from(places)
     measured = measured._replace(local=tuple(sorted({*measured.local, *_helpers(baseline, alone, harness)})))
     groups = {side: expand_group(requests[side].project, MEASURING_GROUP) for side in Side}
     contested, brought = _decided_by_measuring(
@@ -819,7 +835,11 @@ def _options_for(served: Iterable[str], tree: Path) -> list[str]:
 
 
 def _compile_measured(
-    baseline: _Request, measuring: Sequence[str], kept: Sequence[str], places: Mapping[str, str]
+    baseline: _Request,
+    measuring: Sequence[str],
+    kept: Sequence[str],
+    places: Mapping[str, str],
+    limits: Sequence[str],
 ) -> _Pins:
     """Resolve the baseline with the candidate's measuring packages.
 
@@ -831,34 +851,93 @@ def _compile_measured(
         measuring: Pins of the measuring packages.
         kept: The baseline's own pins of what it needs itself.
         places: Address of the index of each of these pins; empty if no named one serves it.
+        limits: Latest times of upload of measuring packages, as in :class:`Resolution`.
 
     Raises:
-        HarnessError: If the baseline's own requirements cannot be met together with the measuring packages.
+        HarnessError: If the baseline's own requirements, or its settings of uv, cannot be met together with the measuring
+            packages.
     """
     constraints = drop_names(baseline.constraints, _names(measuring))
     sources = _sources(baseline.project)  # one may hold for the baseline's own group alone
     led = {any_version(pin): places[pin] for pin in kept if places.get(pin) and requirement_name(pin) in sources}
+    options = _limit_options(limits)
     wanted = [*measuring, *led]
     attempts = (
         {"constraints": "\n".join([constraints, *_exact(kept)])},
         {"constraints": constraints, "preferred": _exact(kept)},
         {"constraints": drop_names(constraints, _names(kept)), "preferred": _exact(kept)},
     )
+    told = f"the candidate's measuring packages are incompatible with the baseline: {', '.join(measuring)}"
     errors = []
     for attempt in attempts:
         try:
-            return baseline.compile(measuring=wanted, places={**places, **led}, **attempt)
+            found = baseline.compile(measuring=wanted, places={**places, **led}, options=options, **attempt)
         except EnvironmentBuildError as error:
             if error.side is None:
                 raise
             errors.append(error)
+        else:
+            _refuse_settings(baseline, _names({*measuring} - {*found.pins}), told)  # an override is not even a conflict
+            return found._replace(limits=tuple(limits))
+    _refuse_settings(baseline, _names(measuring), f"{told}\n{errors[-1].fact}")
     raise HarnessError(
-        f"the candidate's measuring packages are incompatible with the baseline: {', '.join(measuring)}\n{errors[-1].fact}",
+        f"{told}\n{errors[-1].fact}",
         side=Side.BASELINE,
         looked_in=f"what the baseline requires, and the group {MEASURING_GROUP!r} of the candidate",
         next_step="let the group allow a version that both revisions can have, or change it in a commit of its own; if the "
         "group needs another version of a dependency than the baseline allows, bump the dependency first",
     ) from errors[-1]
+
+
+def _refuse_settings(baseline: _Request, names: Collection[str], told: str) -> None:
+    """Refuse a setting of uv in the baseline that decides on one of some measuring packages.
+
+    Raises:
+        HarnessError: If there is one; its message begins with what is told.
+    """
+    settings = _settings_in_force(baseline.tree)
+    for setting in ("constraint-dependencies", "override-dependencies", "exclude-dependencies"):
+        if decided := sorted(_names(_texts(settings.get(setting))) & {*names}):
+            raise HarnessError(
+                f"{told}\nthe setting {setting} of uv in the baseline decides on {', '.join(decided)}",
+                side=Side.BASELINE,
+                looked_in=f"the settings of uv in the baseline, and the group {MEASURING_GROUP!r} of the candidate",
+                next_step=f"first move {', '.join(decided)} from {setting} to the group {MEASURING_GROUP!r}, with the same "
+                "version, in a change of its own",
+            )
+
+
+def _limits(names: Collection[str], candidate: _Request, baseline: _Request) -> tuple[str, ...]:
+    """Latest times of upload that the candidate's settings of uv name for packages, where the baseline's differ.
+
+    A variable of the environment holds for both.
+    """
+    if os.environ.get("UV_EXCLUDE_NEWER"):
+        return ()
+    its, own = (_settings_in_force(request.tree) for request in (candidate, baseline))
+    return tuple(f"{name}={_limit(its, name)}" for name in sorted(names) if _limit(its, name) != _limit(own, name))
+
+
+def _limit(settings: Mapping[str, Any], name: str) -> str:
+    """Latest time of upload that settings of uv name for a package, those for pip alone before the others.
+
+    Example:
+        >>> _limit({"exclude-newer": "2026-10-01", "exclude-newer-package": {"Tool": "2026-11-01"}}, "tool")
+        '2026-11-01'
+        >>> _limit({}, "tool")
+        '3000-01-01T00:00:00Z'
+    """
+    for table in (settings.get("pip", {}), settings):
+        of_packages = {normal_name(each): limit for each, limit in table.get("exclude-newer-package", {}).items()}
+        limit = of_packages.get(name, table.get("exclude-newer"))
+        if limit is not None:
+            return str(limit or NO_LIMIT)  # a package may be excepted with false
+    return NO_LIMIT
+
+
+def _limit_options(limits: Iterable[str]) -> list[str]:
+    """Options of uv for latest times of upload."""
+    return [word for limit in limits for word in ("--exclude-newer-package", limit)]
 
 
 def _helpers(baseline: _Request, alone: _Pins | None, harness: _Pins) -> set[str]:
