@@ -12,6 +12,8 @@ from tests.index_server import PASSWORD, holds_password
 from tests.revisions.small_packages import (
     BACKEND,
     BUILD_SYSTEM,
+    ask,
+    built,
     ensure_dependencies,
     publish,
     pyproject,
@@ -499,6 +501,41 @@ def test_settings_of_a_lock_file_change_no_resolution(shelf, trees, name):
     assert baseline == ("gauge==1.0", "meter==1.0", "pluggy==2.0", "pytest==9.0", "tool==1.0")
     assert {*candidate} ^ {*baseline} == {"tool==1.0", "tool==2.0"}
     assert not any((tree / "locked.txt").exists() for tree in trees.values())
+
+
+@pytest.mark.parametrize("place", some_always(["project", "file"], {"project"}))
+@pytest.mark.parametrize(
+    "setting",
+    [
+        'extra = ["more"]',
+        "all-extras = true",
+        "require-hashes = true",
+        'target = "out"',
+        'prefix = "out"',
+        "no-deps = true",
+    ],
+    ids=lambda setting: setting.partition(" ")[0],
+)
+def test_settings_of_an_environment_of_the_project_do_not_hinder_a_gate(shelf, trees, monkeypatch, setting, place):
+    publish(shelf, "gauge", "1.0", "meter")
+    publish(shelf, "meter", "1.0")
+    for tree, wanted in zip(trees.values(), ("tool==1.0", "tool==2.0"), strict=True):
+        more = '[project.optional-dependencies]\nmore = ["meter"]\n'
+        more += f"[tool.uv.pip]\n{setting}\n" if place == "project" else ""
+        text = pyproject(dependencies=[wanted], benchmarks=["pytest", "gauge"], more=more)
+        write(tree, **{"pyproject.toml": text})
+        if place == "file":
+            write(tree, **{"uv.toml": f"[pip]\n{setting}\n"})
+    monkeypatch.chdir(trees[Side.CANDIDATE])
+
+    found = resolve(trees, dict.fromkeys(Side, Configuration()))
+    subject = built(trees)
+
+    assert found[Side.BASELINE].pins == ("gauge==1.0", "meter==1.0", "pluggy==2.0", "pytest==9.0", "tool==1.0")
+    assert {*found[Side.CANDIDATE].pins} ^ {*found[Side.BASELINE].pins} == {"tool==1.0", "tool==2.0"}
+    assert not found[Side.BASELINE].contested
+    assert ask(subject, "import meter, pluggy, pytest, tool; print(tool.VERSION)") == "2.0"
+    assert not any((tree / "out").exists() for tree in trees.values())
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "uv.toml"])

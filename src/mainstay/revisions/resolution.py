@@ -6,6 +6,7 @@ Runtime dependencies come from each revision, and the packages that measure come
 - :func:`resolve`: the dependencies of each revision.
 - :class:`Resolution`: exact pins of everything that a revision depends on.
 - :func:`requirement_options`: options of uv that install pins, each from the index from which it was resolved.
+- :func:`pip_settings`: settings of ``uv pip`` in a tree.
 - :func:`script_names`, :func:`read_project`, :func:`is_packaged`: what can be built from a tree.
 - :func:`expand_group`, :func:`drop_names`: reading a dependency group, and removing constraints.
 """
@@ -73,6 +74,7 @@ PIN_FORMAT = (
     "--no-universal",
     "--strip-extras",
     "--strip-markers",
+    "--deps",
 )
 """Options of uv that undo settings of the project for files of its own; each package is then pinned on one line."""
 
@@ -242,7 +244,7 @@ def requirement_options(resolution: Resolution, pins: Sequence[str], *, tree: Pa
         folder: Folder for the files, which may hold passwords.
     """
     places = dict(each.split(SERVED) for each in resolution.served)
-    files = _write_requirements(pins, places, tree, folder)
+    files = _write_requirements(pins, places, tree, folder, extras=pip_settings(tree).get("extra", ()))
     options = [*_limit_options(resolution.limits), *(word for file in files for word in ("--requirement", str(file)))]
     if _indexes(
         read_project(tree, resolution.side)
@@ -251,26 +253,32 @@ def requirement_options(resolution: Resolution, pins: Sequence[str], *, tree: Pa
     return options
 
 
-def _write_requirements(requirements: Sequence[str], places: Mapping[str, str], tree: Path, folder: Path) -> list[Path]:
-    """Write the files for uv that require something, where need be from an index of the project at the address given."""
+def _write_requirements(
+    requirements: Sequence[str], places: Mapping[str, str], tree: Path, folder: Path, *, extras: Sequence[str] = ()
+) -> list[Path]:
+    """Write the files for uv that require something, where need be from an index of the project at the address given.
+
+    Extras that a setting asks for must stand in one of the files, or uv refuses them; here they mean nothing.
+    """
     listed = {each: places[each] for each in requirements if places.get(each)}
     others, project = folder / "listed-requirements.txt", folder / "pyproject.toml"
     others.write_text("\n".join(each for each in requirements if each not in listed), encoding="utf-8")
-    if not listed:
+    if not listed and not extras:
         return [others]
     indexes = {without_credentials(written): entry for written, entry in reversed(_named_indexes(tree))}
-    text = _project_of({requirement: indexes[place] for requirement, place in listed.items()})
+    text = _project_of({requirement: indexes[place] for requirement, place in listed.items()}, extras)
     project.write_text(text, encoding="utf-8")
     return [others, project]
 
 
-def _project_of(indexes: Mapping[str, Mapping[str, Any]]) -> str:
-    """Text of a pyproject.toml with some requirements, each from an index of its own."""
+def _project_of(indexes: Mapping[str, Mapping[str, Any]], extras: Iterable[str]) -> str:
+    """Text of a pyproject.toml with some requirements, each from an index of its own, and with empty extras."""
     import tomlkit
 
     sources = {requirement_name(each): {"index": entry["name"]} for each, entry in indexes.items()}
     once = {entry["name"]: {**entry, "explicit": True} for entry in indexes.values()}
-    project = {"name": "mainstay-pins", "version": "0", "dependencies": [*indexes]}
+    project: dict[str, Any] = {"name": "mainstay-pins", "version": "0", "dependencies": [*indexes]}
+    project["optional-dependencies"] = {extra: [] for extra in extras}
     return tomlkit.dumps({"project": project, "tool": {"uv": {"index": [*once.values()], "sources": sources}}})
 
 
@@ -377,6 +385,16 @@ def _settings_in_force(tree: Path) -> dict[str, Any]:
             if settings := _table_of_uv(folder / name):
                 return settings
     return {}
+
+
+def pip_settings(tree: Path) -> Mapping[str, Any]:
+    """Settings of ``uv pip`` that hold in a folder.
+
+    Args:
+        tree: The project's folder in the revision's worktree.
+    """
+    settings = _settings_in_force(tree).get("pip", {})
+    return settings if isinstance(settings, Mapping) else {}
 
 
 def _named_places(value: Any, folder: Path) -> set[Path]:
@@ -583,7 +601,11 @@ class _Request:
         places: Mapping[str, str] | None = None,
     ) -> _Pins:
         with tempfile.TemporaryDirectory() as folder:
-            requirements = map(str, _write_requirements(measuring, places or {}, self.tree, Path(folder)))
+            is_part = not wanted  # so no file has the extras for which a setting asks
+            extras = pip_settings(self.tree).get("extra", ()) if is_part else ()
+            requirements = map(
+                str, _write_requirements(measuring, places or {}, self.tree, Path(folder), extras=extras)
+            )
             constraint_file = Path(folder, "constraints.txt")
             constraint_file.write_text(constraints, encoding="utf-8")
             pin_file = Path(folder, "pins.txt")  # uv prefers the versions that are there
@@ -591,6 +613,7 @@ class _Request:
             arguments = ["pip", "compile", *wanted, *requirements, "--constraints", str(constraint_file)]
             arguments += [word for group in groups for word in ("--group", group)]
             arguments += ["--python", sys.executable, "--quiet", *PIN_FORMAT, "--output-file", str(pin_file)]
+            arguments += ["--no-all-extras"] if is_part else []
             arguments += [*options] if self.uses_cache else [*options, "--no-cache"]
             run_uv(arguments, side=self.side, doing="resolving the dependencies", cwd=self.tree)
             written = pin_file.read_text(encoding="utf-8")
