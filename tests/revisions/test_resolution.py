@@ -890,6 +890,19 @@ def test_a_measuring_package_from_an_index_that_the_baseline_does_not_name_is_co
     assert installed(found, trees, "gauge") == ["VERSION = '1.0'\n", "PLACE = 'two'\n"]
 
 
+def test_a_measuring_package_of_an_index_that_moves_is_contested(shelf, trees, tmp_path):
+    in_two_indexes(tmp_path, "gauge")
+    for tree, place in zip(trees.values(), ("one", "two"), strict=True):
+        index = f'[[tool.uv.index]]\nname = "ours"\nurl = "{(tmp_path / place).as_uri()}"\nexplicit = true\n'
+        text = pyproject(benchmarks=["pytest", "gauge"]) + index + from_index("gauge", "ours")
+        write(tree, **{"pyproject.toml": text})
+
+    found = resolve(trees, dict.fromkeys(Side, Configuration()))
+
+    assert found[Side.BASELINE].contested == ("gauge",)
+    assert installed(found, trees, "gauge") == ["PLACE = 'one'\n", "PLACE = 'two'\n"]
+
+
 def test_an_index_of_a_workspace_serves_the_project_below(shelf, trees, tmp_path):
     indexes = in_two_indexes(tmp_path, "gauge")
     projects = {side: tree / "project" for side, tree in trees.items()}

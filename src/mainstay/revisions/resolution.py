@@ -107,7 +107,8 @@ class Resolution:
         altered: Names of the packages that it has otherwise than with its own group; of the baseline alone.
         lacking: Names of those that the candidate's group takes from it; of the baseline alone.
         contested: Names of dependencies on which the candidate's group decides, so that a change of them may be hidden,
-            and paths of those in the tree; of the baseline alone.
+            paths of those in the tree, and names of measuring packages from an index that the baseline does not name; of
+            the baseline alone.
         brought: Names of further dependencies that the change adds or drops, though both revisions have them for
             measuring, since pytest needs them; of the baseline alone.
         served: Pins that a named index of the project serves, each with the index's address as it stands in
@@ -243,13 +244,11 @@ def requirement_options(resolution: Resolution, pins: Sequence[str], *, tree: Pa
         tree: The project's folder in the revision's worktree, whose pyproject.toml names the indexes.
         folder: Folder for the files, which may hold passwords.
     """
-    places = dict(each.split(SERVED) for each in resolution.served)
+    places = dict(each.split(SERVED, 1) for each in resolution.served)
     files = _write_requirements(pins, places, tree, folder, extras=pip_settings(tree).get("extra", ()))
     options = [*_limit_options(resolution.limits), *(word for file in files for word in ("--requirement", str(file)))]
-    if _indexes(
-        read_project(tree, resolution.side)
-    ):  # all other pins are exact, so they may come from any that uv looks into
-        options += ["--index-strategy", "unsafe-best-match"]
+    if _indexes(read_project(tree, resolution.side)):
+        options += ["--index-strategy", "unsafe-best-match"]  # for the others, which are exact
     return options
 
 
@@ -425,7 +424,7 @@ class _Pins(NamedTuple):
     @property
     def places(self) -> dict[str, str]:
         """Address of the index of each pin; empty if no named one serves it."""
-        return dict.fromkeys(self.pins, "") | dict(each.split(SERVED) for each in self.served)
+        return dict.fromkeys(self.pins, "") | dict(each.split(SERVED, 1) for each in self.served)
 
     @property
     def taken(self) -> tuple[str, ...]:
@@ -803,6 +802,7 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
     known = {"", *_addresses(baseline.tree)}
     strange = {pin for pin in borrowed if harness.places[pin] not in known}
     places = {pin: harness.places[pin] for pin in borrowed if pin not in strange}
+    places |= {pin: place for pin, place in alone.places.items() if pin in strange} if alone else {}
     places |= {pin: place for pin, place in own.places.items() if pin in kept}
     limits = _limits(_names(borrowed), candidate, baseline)
     measured = _compile_measured(baseline, borrowed, kept, places, limits).taken_from(places)
@@ -852,7 +852,7 @@ def _options_for(served: Iterable[str], tree: Path) -> list[str]:
         served: Pins with their indexes, as in :class:`Resolution`.
         tree: The project's folder, whose pyproject.toml names the indexes.
     """
-    used = {each.split(SERVED)[1] for each in served}
+    used = {each.split(SERVED, 1)[1] for each in served}
     found = [entry for written, entry in _named_indexes(tree) if without_credentials(written) in used]
     return [*_options_of(found), "--index-strategy", "unsafe-best-match"] if found else []
 

@@ -138,7 +138,7 @@ def open_layers(resolutions: Iterable[Resolution]) -> Iterator[dict[str, Layer]]
     by_digest = {resolution.digest: resolution for resolution in resolutions}
     shared = frozenset.intersection(*(frozenset(resolution.pins) for resolution in by_digest.values()))
     served = [frozenset(resolution.served) for resolution in by_digest.values()]
-    shared -= {each.split(SERVED)[0] for each in frozenset.union(*served) - frozenset.intersection(*served)}
+    shared -= {each.split(SERVED, 1)[0] for each in frozenset.union(*served) - frozenset.intersection(*served)}
     if len({resolution.installation for resolution in by_digest.values()}) > 1:
         shared = frozenset()
     with ExitStack() as stack:
