@@ -306,3 +306,17 @@ def test_a_revision_is_blamed_for_its_own_settings_of_an_installation(shelf, tre
             layers[found[Side.CANDIDATE].digest].ensure(trees[Side.CANDIDATE])
 
     assert caught.value.side is Side.CANDIDATE
+
+
+def test_a_revision_is_blamed_for_what_another_index_serves_it(shelf, trees, tmp_path):
+    publish(tmp_path / "other", "tool", "1.0")
+    index = f'[[tool.uv.index]]\nname = "other"\nurl = "{(tmp_path / "other").as_uri()}"\nexplicit = true\n'
+    write_more(trees[Side.CANDIDATE], **{"pyproject.toml": index})
+    served = (f"tool==1.0 from {(tmp_path / 'other').as_uri()}",)
+    found = [tool(), Resolution(side=Side.CANDIDATE, pins=("tool==1.0",), served=served)]
+    (tmp_path / "other" / "tool" / "tool-1.0-py3-none-any.whl").write_bytes(b"no archive")
+
+    with open_layers(found) as layers, pytest.raises(EnvironmentBuildError) as caught:
+        layers[found[1].digest].ensure(trees[Side.CANDIDATE])
+
+    assert caught.value.side is Side.CANDIDATE

@@ -12,6 +12,8 @@ from tests.index_server import PASSWORD, holds_password
 from tests.revisions.small_packages import (
     BACKEND,
     BUILD_SYSTEM,
+    ask,
+    built,
     ensure_dependencies,
     publish,
     pyproject,
@@ -552,6 +554,56 @@ def test_a_conflict_between_measuring_and_baseline_names_both_pins(shelf, trees)
     assert "pytest<9" in caught.value.fact
 
 
+def newer(limit):
+    return f'exclude-newer = "{limit}-01T00:00:00Z"\n' if limit else ""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "version"),
+    [
+        pytest.param(newer("2026-10"), newer("2026-11"), "9.0", id="later"),
+        pytest.param(newer("2026-10"), "", "9.0", id="removed"),
+        pytest.param("", newer("2026-10"), "8.0", id="added"),
+        pytest.param(
+            newer("2026-10"),
+            newer("2026-10") + 'exclude-newer-package = { pytest = "2026-11-01T00:00:00Z" }\n',
+            "9.0",
+            id="of-one-package",
+        ),
+        pytest.param(newer("2026-10"), f"[tool.uv.pip]\n{newer('2026-11')}", "9.0", id="for-pip"),
+    ],
+)
+def test_measuring_packages_are_as_new_as_the_candidate_allows(
+    shelf, trees, serve, monkeypatch, before, after, version
+):
+    index = serve(shelf, uploaded={"pytest-9.0-py3-none-any.whl": "2026-10-15T00:00:00Z"})
+    monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://me:{PASSWORD}@{index.place}/simple")
+    for tree, limit in zip(trees.values(), (before, after), strict=True):
+        write(tree, **{"pyproject.toml": f"{pyproject(dependencies=['tool==1.0'])}\n[tool.uv]\n{limit}"})
+
+    found = resolve(trees, dict.fromkeys(Side, Configuration()))
+
+    assert f"pytest=={version}" in found[Side.BASELINE].pins
+    assert found[Side.BASELINE].pins == found[Side.CANDIDATE].pins
+    assert installed(found, trees, "pytest") == [f"VERSION = '{version}'\n"] * 2
+
+
+@pytest.mark.parametrize("name", ["constraint-dependencies", "override-dependencies"])
+def test_a_setting_of_the_baseline_that_holds_a_measuring_package_back_is_named(shelf, trees, name):
+    publish(shelf, "gauge", "1.0")
+    publish(shelf, "gauge", "2.0")
+    for tree, version in zip(trees.values(), ("1.0", "2.0"), strict=True):
+        settings = f'[tool.uv]\n{name} = ["gauge=={version}"]\n'
+        write(tree, **{"pyproject.toml": pyproject(benchmarks=["pytest", "gauge"]) + settings})
+
+    with pytest.raises(HarnessError, match="incompatible with the baseline: gauge==2.0") as caught:
+        resolved(trees)
+
+    assert caught.value.side is Side.BASELINE
+    assert f"the setting {name} of uv in the baseline decides on gauge" in caught.value.fact
+    assert name in caught.value.next_step
+
+
 PIP_SETTINGS = {
     "hashes": "generate-hashes = true",
     "universal": "universal = true",
@@ -578,6 +630,41 @@ def test_settings_of_a_lock_file_change_no_resolution(shelf, trees, name):
     assert baseline == ("gauge==1.0", "meter==1.0", "pluggy==2.0", "pytest==9.0", "tool==1.0")
     assert {*candidate} ^ {*baseline} == {"tool==1.0", "tool==2.0"}
     assert not any((tree / "locked.txt").exists() for tree in trees.values())
+
+
+@pytest.mark.parametrize("place", some_always(["project", "file"], {"project"}))
+@pytest.mark.parametrize(
+    "setting",
+    [
+        'extra = ["more"]',
+        "all-extras = true",
+        "require-hashes = true",
+        'target = "out"',
+        'prefix = "out"',
+        "no-deps = true",
+    ],
+    ids=lambda setting: setting.partition(" ")[0],
+)
+def test_settings_of_an_environment_of_the_project_do_not_hinder_a_gate(shelf, trees, monkeypatch, setting, place):
+    publish(shelf, "gauge", "1.0", "meter")
+    publish(shelf, "meter", "1.0")
+    for tree, wanted in zip(trees.values(), ("tool==1.0", "tool==2.0"), strict=True):
+        more = '[project.optional-dependencies]\nmore = ["meter"]\n'
+        more += f"[tool.uv.pip]\n{setting}\n" if place == "project" else ""
+        text = pyproject(dependencies=[wanted], benchmarks=["pytest", "gauge"], more=more)
+        write(tree, **{"pyproject.toml": text})
+        if place == "file":
+            write(tree, **{"uv.toml": f"[pip]\n{setting}\n"})
+    monkeypatch.chdir(trees[Side.CANDIDATE])
+
+    found = resolve(trees, dict.fromkeys(Side, Configuration()))
+    subject = built(trees)
+
+    assert found[Side.BASELINE].pins == ("gauge==1.0", "meter==1.0", "pluggy==2.0", "pytest==9.0", "tool==1.0")
+    assert {*found[Side.CANDIDATE].pins} ^ {*found[Side.BASELINE].pins} == {"tool==1.0", "tool==2.0"}
+    assert not found[Side.BASELINE].contested
+    assert ask(subject, "import meter, pluggy, pytest, tool; print(tool.VERSION)") == "2.0"
+    assert not any((tree / "out").exists() for tree in trees.values())
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "uv.toml"])
@@ -893,6 +980,136 @@ def test_what_the_environment_serves_is_found_beside_an_index_of_the_project(she
     assert (dependencies / "meter.py").exists()
 
 
+INDEXES = """
+[[tool.uv.index]]
+name = "one"
+url = "{one}"
+explicit = {explicit}
+[[tool.uv.index]]
+name = "two"
+url = "{two}"
+explicit = {explicit}
+"""
+
+
+def in_two_indexes(folder, name):
+    """Publish other packages of one name and version, and return the indexes of a pyproject.toml."""
+    for place in ("one", "two"):
+        publish(folder / place, name, "1.0", files={f"{name}.py": f"PLACE = {place!r}\n"})
+    return INDEXES.format(explicit="true", one=(folder / "one").as_uri(), two=(folder / "two").as_uri())
+
+
+def from_index(name, place):
+    return f'[tool.uv.sources]\n{name} = {{ index = "{place}" }}\n' if place else ""
+
+
+def installed(found, trees, name):
+    """What is installed for each revision as a module."""
+    return [(ensure_dependencies(found[side], trees[side]) / f"{name}.py").read_text() for side in Side]
+
+
+@pytest.mark.parametrize(
+    ("explicit", "before", "after"),
+    [
+        pytest.param(True, "one", "two", id="moved"),
+        pytest.param(False, "one", "two", id="moved-between-visible-ones"),
+        pytest.param(True, None, "two", id="moved-from-the-default"),
+        pytest.param(True, "one", None, id="moved-to-the-default"),
+    ],
+)
+def test_a_package_is_installed_from_the_index_that_its_source_names(shelf, trees, tmp_path, explicit, before, after):
+    publish(shelf, "gauge", "1.0", files={"gauge.py": "PLACE = None\n"})
+    indexes = in_two_indexes(tmp_path, "gauge").replace("explicit = true", f"explicit = {str(explicit).lower()}")
+    for tree, place in zip(trees.values(), (before, after), strict=True):
+        write(tree, **{"pyproject.toml": pyproject(dependencies=["gauge"]) + indexes + from_index("gauge", place)})
+
+    found = resolve(trees, dict.fromkeys(Side, Configuration()))
+
+    assert found[Side.BASELINE].pins == found[Side.CANDIDATE].pins
+    assert found[Side.BASELINE].digest != found[Side.CANDIDATE].digest
+    assert installed(found, trees, "gauge") == [f"PLACE = {place!r}\n" for place in (before, after)]
+
+
+def test_a_measuring_package_from_another_index_measures_both_revisions(shelf, trees, tmp_path):
+    indexes = in_two_indexes(tmp_path, "gauge")
+    for tree, place in zip(trees.values(), ("one", "two"), strict=True):
+        text = pyproject(benchmarks=["pytest", "gauge"]) + indexes + from_index("gauge", place)
+        write(tree, **{"pyproject.toml": text})
+
+    found = resolve(trees, dict.fromkeys(Side, Configuration()))
+
+    assert found[Side.BASELINE].altered == ("gauge",)
+    assert installed(found, trees, "gauge") == ["PLACE = 'two'\n"] * 2
+
+
+def test_a_measuring_package_from_an_index_that_the_baseline_does_not_name_is_contested(shelf, trees, tmp_path):
+    publish(shelf, "gauge", "1.0")
+    indexes = in_two_indexes(tmp_path, "gauge")
+    for tree, more in zip(trees.values(), ("", indexes + from_index("gauge", "two")), strict=True):
+        write(tree, **{"pyproject.toml": pyproject(benchmarks=["pytest", "gauge"]) + more})
+
+    found = resolve(trees, dict.fromkeys(Side, Configuration()))
+
+    assert found[Side.BASELINE].contested == ("gauge",)
+    assert installed(found, trees, "gauge") == ["VERSION = '1.0'\n", "PLACE = 'two'\n"]
+
+
+def test_a_measuring_package_of_an_index_that_moves_is_contested(shelf, trees, tmp_path):
+    in_two_indexes(tmp_path, "gauge")
+    for tree, place in zip(trees.values(), ("one", "two"), strict=True):
+        index = f'[[tool.uv.index]]\nname = "ours"\nurl = "{(tmp_path / place).as_uri()}"\nexplicit = true\n'
+        text = pyproject(benchmarks=["pytest", "gauge"]) + index + from_index("gauge", "ours")
+        write(tree, **{"pyproject.toml": text})
+
+    found = resolve(trees, dict.fromkeys(Side, Configuration()))
+
+    assert found[Side.BASELINE].contested == ("gauge",)
+    assert installed(found, trees, "gauge") == ["PLACE = 'one'\n", "PLACE = 'two'\n"]
+
+
+def test_an_index_of_a_workspace_serves_the_project_below(shelf, trees, tmp_path):
+    indexes = in_two_indexes(tmp_path, "gauge")
+    projects = {side: tree / "project" for side, tree in trees.items()}
+    for side, tree in trees.items():
+        (tree / ".git").mkdir()
+        write(tree, **{"pyproject.toml": '[tool.uv.workspace]\nmembers = ["project"]\n' + indexes})
+        more = from_index("gauge", "two" if side is Side.CANDIDATE else "one")
+        text = pyproject(dependencies=["gauge"], more='requires-python = ">=3.11"') + more
+        write(projects[side], **{"backend.py": BACKEND, "src/subject/__init__.py": "", "pyproject.toml": text})
+
+    found = resolve(projects, dict.fromkeys(Side, Configuration()))
+
+    assert installed(found, projects, "gauge") == ["PLACE = 'one'\n", "PLACE = 'two'\n"]
+
+
+@pytest.mark.parametrize("layout", ["extras", "dependency", "group"])
+def test_a_measuring_package_may_need_what_an_explicit_index_serves(shelf, trees, tmp_path, layout):
+    publish(tmp_path / "cpu", "torchlike", "2.0+cpu")
+    publish(shelf, "torchlike", "2.0")
+    publish(shelf, "torchlike", "2.1")
+    publish(shelf, "gauge", "1.0", "torchlike")
+    place = {"extras": ', extra = "cpu"', "group": ', group = "benchmarks"'}.get(layout, "")
+    more = (
+        '[project.optional-dependencies]\ncpu = ["torchlike>=2"]\n[tool.uv.sources]\n'
+        f'torchlike = [{{ index = "cpu"{place} }}]\n'
+        f'[[tool.uv.index]]\nname = "cpu"\nurl = "{(tmp_path / "cpu").as_uri()}"\nexplicit = true\n'
+    )
+    group = ["pytest", "gauge", *(["torchlike"] if layout == "group" else [])]
+    dependencies = ["torchlike"] if layout != "extras" else []
+    for side, tree in trees.items():
+        text = pyproject(dependencies=dependencies, benchmarks=group, more=more)
+        write(tree, **{"pyproject.toml": text, "src/subject/__init__.py": f"# {side}\n"})
+
+    configuration = Configuration(extras=("cpu",) if layout == "extras" else ())
+    found = resolve(trees, dict.fromkeys(Side, configuration))
+
+    assert "torchlike==2.0+cpu" in found[Side.BASELINE].pins
+    assert found[Side.BASELINE].pins == found[Side.CANDIDATE].pins
+    assert found[Side.BASELINE].digest == found[Side.CANDIDATE].digest
+    assert not found[Side.BASELINE].contested
+    assert installed(found, trees, "torchlike") == ["VERSION = '2.0+cpu'\n"] * 2
+
+
 def test_another_index_is_another_layer():
     pins = ("torch==2.8.0",)
     one = Resolution(side=Side.BASELINE, pins=pins, indexes=("https://one.example/simple",))
@@ -999,8 +1216,8 @@ def test_the_password_of_a_private_index_is_used_and_written_nowhere(
     elif given == "netrc":
         (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login me password {PASSWORD}\n")
         monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    for tree in trees.values():
-        write(tree, **{"pyproject.toml": pyproject(dependencies=["ours"]) + settings})
+    for tree, wanted in zip(trees.values(), ("tool==1.0", "tool==2.0"), strict=True):
+        write(tree, **{"pyproject.toml": pyproject(dependencies=["ours", wanted]) + settings})
 
     found = resolve(trees, dict.fromkeys(Side, Configuration()))[Side.CANDIDATE]
     dependencies = ensure_dependencies(found, trees[Side.CANDIDATE])

@@ -159,7 +159,8 @@ def build_subject(
     """
     wheels = list(built) or _build_wheels(side, tree, resolution.local, place.with_name("wheel"), version)
     run_uv(["venv", "--quiet", "--python", sys.executable, str(place)], doing="making an environment")
-    install(place, ["--no-cache", *map(str, wheels)], side=side, doing="installing the wheel")
+    alone = ["--no-cache", "--no-config"]  # the folder in which a gate is started may have settings
+    install(place, [*alone, *map(str, wheels)], side=side, doing="installing the wheel")
     site_packages = site_packages_of(place)
     startup = startup_code(place, site_packages, dependencies)
     (site_packages / DEPENDENCIES_FILE).write_text(

@@ -30,7 +30,7 @@ from mainstay.records.errors import EnvironmentBuildError, Interrupted, UsageErr
 from mainstay.records.trials import Side
 from mainstay.revisions import uv_commands
 from mainstay.revisions.environments import install, site_packages_of
-from mainstay.revisions.resolution import Resolution, index_options
+from mainstay.revisions.resolution import Resolution, pip_settings, requirement_options
 from mainstay.revisions.uv_commands import run_uv
 from mainstay.store.integrity import (
     Manifest,
@@ -40,6 +40,7 @@ from mainstay.store.integrity import (
     take_manifest,
     write_manifest,
 )
+from mainstay.store.scratch import scratch_folder
 
 with suppress(ImportError):  # Windows has none, and doctor reads this module there too
     import fcntl
@@ -150,13 +151,21 @@ class Layer:
 
     def _install(self, tree: Path, pins: Sequence[str], *, side: Side | None) -> None:
         """Install some of the pins, and blame a revision or none if that fails."""
-        requirements = self.place / "requirements.txt"
-        requirements.write_text("\n".join(pins), encoding="utf-8")
-        wanted = ["--requirement", str(requirements)]
-        if options := index_options(tree, self._resolution.side):  # a pin is exact, so it may come from any of them
-            wanted += [*options, "--index-strategy", "unsafe-best-match"]
-        install(self.place, wanted, side=side, doing="installing the dependencies", cwd=tree)
-        requirements.unlink()  # workers read the layer, and an address may hold a password
+        with scratch_folder(uv_commands.cache_folder()) as folder:  # a requirement may hold a password
+            wanted = requirement_options(self._resolution, pins, tree=tree, folder=folder)
+            wanted += self._undoing_options(tree)
+            install(self.place, wanted, side=side, doing="installing the dependencies", cwd=tree)
+
+    def _undoing_options(self, tree: Path) -> list[str]:
+        """Options of uv that undo settings of the project for environments and lock files of its own."""
+        undone = {
+            "all-extras": ["--no-all-extras"],
+            "require-hashes": ["--no-require-hashes"],
+            "prefix": ["--prefix", str(self.place)],
+            "target": ["--target", str(site_packages_of(self.place))],
+        }
+        settings = pip_settings(tree)
+        return [word for name, words in undone.items() if name in settings for word in words]
 
     def find_changes(self) -> tuple[str, ...]:
         """The paths in the layer that have changed since it was verified or built here."""

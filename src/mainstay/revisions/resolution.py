@@ -5,7 +5,8 @@ Runtime dependencies come from each revision, and the packages that measure come
 
 - :func:`resolve`: the dependencies of each revision.
 - :class:`Resolution`: exact pins of everything that a revision depends on.
-- :func:`index_options`: options of uv for the package indexes that a pyproject.toml names.
+- :func:`requirement_options`: options of uv that install pins, each from the index from which it was resolved.
+- :func:`pip_settings`: settings of ``uv pip`` in a tree.
 - :func:`script_names`, :func:`read_project`, :func:`is_packaged`: what can be built from a tree.
 - :func:`expand_group`, :func:`drop_names`: reading a dependency group, and removing constraints.
 """
@@ -68,10 +69,12 @@ PIN_FORMAT = (
     "--no-header",
     "--annotate",  # names what the setting no-emit-package leaves out
     *("--annotation-style", "split"),
+    "--emit-index-annotation",
     "--no-generate-hashes",
     "--no-universal",
     "--strip-extras",
     "--strip-markers",
+    "--deps",
 )
 """Options of uv that undo settings of the project for files of its own; each package is then pinned on one line."""
 
@@ -80,6 +83,12 @@ PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[^]]*\])?(==[^\s=]+| @ \S+)")
 
 INCLUDING = re.compile(r"\s*(?:-c|--constraint|-r|--requirement)[\s=]\s*(.*?)(?:\s+#.*)?\s*")
 """A line of a file of requirements that includes another file."""
+
+SERVED = " from "
+"""What stands between a pin and the address of the index that serves it."""
+
+NO_LIMIT = "3000-01-01T00:00:00Z"
+"""Latest time of upload of a package for which there is none."""
 
 LEFT_OUT = "# The following packages were excluded from the output:"
 """Line after which uv names the packages that it resolved and did not write."""
@@ -100,10 +109,14 @@ class Resolution:
         group: Requirements of its own dependency group ``benchmarks``.
         altered: Names of the packages that it has otherwise than with its own group; of the baseline alone.
         lacking: Names of those that the candidate's group takes from it; of the baseline alone.
-        contested: Names of dependencies on which the candidate's group decides, so that a change of them may be hidden;
-            of the baseline alone.
+        contested: Names of dependencies on which the candidate's group decides, so that a change of them may be hidden,
+            and of measuring packages from an index that the baseline does not name; of the baseline alone.
         brought: Names of further dependencies that the change adds or drops, though both revisions have them for
             measuring, since pytest needs them; of the baseline alone.
+        served: Pins that a named index of the project serves, each with the index's address as it stands in
+            pyproject.toml, such as ``torch==2.9.0+cpu from https://host/cpu``; without credentials.
+        limits: Latest time of upload of each package for which the candidate's settings of uv name another one than its
+            own, such as ``pytest=2026-11-01T00:00:00Z``; of the baseline alone.
     """
 
     side: Side
@@ -116,6 +129,8 @@ class Resolution:
     lacking: tuple[str, ...] = ()
     contested: tuple[str, ...] = ()
     brought: tuple[str, ...] = ()
+    served: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
 
     @property
     def packages(self) -> dict[str, str]:
@@ -147,7 +162,8 @@ class Resolution:
     @property
     def digest(self) -> str:
         """SHA-256 of the pins, their sources, the Python, the platform and uv; a new password changes nothing."""
-        parts = [*map(without_credentials, self.pins), *self.indexes, self.installation, *interpreter_facts()]
+        pins = [*map(without_credentials, self.pins), *self.served, *self.limits]
+        parts = [*pins, *self.indexes, self.installation, *interpreter_facts()]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -206,6 +222,8 @@ def resolve(trees: Mapping[Side, Path], configurations: Mapping[Side, Configurat
             lacking=pins.lacking,
             contested=pins.contested,
             brought=pins.brought,
+            served=pins.served,
+            limits=pins.limits,
         )
         for side, pins in found.items()
     }
@@ -217,14 +235,85 @@ def _choosing_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def index_options(tree: Path, side: Side) -> list[str]:
-    """Options of uv for the package indexes that a pyproject.toml names, with their addresses as they stand there.
+def requirement_options(resolution: Resolution, pins: Sequence[str], *, tree: Path, folder: Path) -> list[str]:
+    """Options of ``uv pip install`` for some pins, each of which comes from the index from which it was resolved.
+
+    A file of requirements cannot name the index of one package, so what a named index serves stands in a pyproject.toml.
 
     Args:
-        tree: The project's folder in the revision's worktree.
-        side: Whose it is, for messages.
+        resolution: The revision's dependencies.
+        pins: Those of its pins that are to be installed.
+        tree: The project's folder in the revision's worktree, whose pyproject.toml names the indexes.
+        folder: Folder for the files, which may hold passwords.
     """
-    return _options_of(_indexes(read_project(tree, side)))
+    places = dict(each.split(SERVED, 1) for each in resolution.served)
+    files = _write_requirements(pins, places, tree, folder, extras=pip_settings(tree).get("extra", ()))
+    options = [*_limit_options(resolution.limits), *(word for file in files for word in ("--requirement", str(file)))]
+    if _indexes(read_project(tree, resolution.side)):
+        options += ["--index-strategy", "unsafe-best-match"]  # for the others, which are exact
+    return options
+
+
+def _write_requirements(
+    requirements: Sequence[str], places: Mapping[str, str], tree: Path, folder: Path, *, extras: Sequence[str] = ()
+) -> list[Path]:
+    """Write the files for uv that require something, where need be from an index of the project at the address given.
+
+    Extras that a setting asks for must stand in one of the files, or uv refuses them; here they mean nothing.
+    """
+    listed = {each: places[each] for each in requirements if places.get(each)}
+    others, project = folder / "listed-requirements.txt", folder / "pyproject.toml"
+    others.write_text("\n".join(each for each in requirements if each not in listed), encoding="utf-8")
+    if not listed and not extras:
+        return [others]
+    indexes = {without_credentials(written): entry for written, entry in reversed(_named_indexes(tree))}
+    text = _project_of({requirement: indexes[place] for requirement, place in listed.items()}, extras)
+    project.write_text(text, encoding="utf-8")
+    return [others, project]
+
+
+def _project_of(indexes: Mapping[str, Mapping[str, Any]], extras: Iterable[str]) -> str:
+    """Text of a pyproject.toml with some requirements, each from an index of its own, and with empty extras."""
+    import tomlkit
+
+    sources = {requirement_name(each): {"index": entry["name"]} for each, entry in indexes.items()}
+    once = {entry["name"]: {**entry, "explicit": True} for entry in indexes.values()}
+    project: dict[str, Any] = {"name": "mainstay-pins", "version": "0", "dependencies": [*indexes]}
+    project["optional-dependencies"] = {extra: [] for extra in extras}
+    return tomlkit.dumps({"project": project, "tool": {"uv": {"index": [*once.values()], "sources": sources}}})
+
+
+def _named_indexes(tree: Path) -> list[tuple[str, Mapping[str, Any]]]:
+    """Package indexes that ``tool.uv.sources`` may name, each after its address as it stands in pyproject.toml.
+
+    A member of a workspace may name those of the workspace, whose pyproject.toml lies above.
+    """
+    found: list[tuple[str, Mapping[str, Any]]] = []
+    for folder in (tree, *_above(tree)):
+        entries = _settings_of_uv(folder / "pyproject.toml").get("index", [])
+        for entry in (each for each in entries if {"name", "url"} <= each.keys()):
+            kept = {key: value for key, value in entry.items() if key != "default"}  # of a single package
+            if "://" not in entry["url"]:
+                kept["url"] = (folder / entry["url"]).resolve().as_uri()
+            found.append((entry["url"], kept))
+    return found
+
+
+def _addresses(tree: Path) -> set[str]:
+    """Addresses of the indexes that ``tool.uv.sources`` may name, without credentials, as they stand in pyproject.toml."""
+    return {without_credentials(written) for written, _ in _named_indexes(tree)}
+
+
+def _normal_address(address: str) -> str:
+    """The address of an index in a form that is the same however it was written, without credentials.
+
+    Example:
+        >>> _normal_address("https://me:word@host/simple/") == _normal_address("https://host/simple")
+        True
+    """
+    parts = urlsplit(unquote(address))
+    path = str(Path(parts.path).resolve()) if parts.scheme == "file" else parts.path.rstrip("/")
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}"
 
 
 def _options_of(indexes: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -275,12 +364,38 @@ def _installation(tree: Path) -> str:
 
 def _settings_of_uv(file: Path) -> dict[str, Any]:
     """Settings of uv in a file, except those of the project itself; none if the file does not exist or cannot be read."""
+    return {key: value for key, value in _table_of_uv(file).items() if key not in OF_THE_PROJECT}
+
+
+def _table_of_uv(file: Path) -> dict[str, Any]:
+    """All settings of uv in a file; none if the file does not exist or cannot be read."""
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
         return {}
     table = document if file.name == "uv.toml" else document.get("tool", {}).get("uv")
-    return {key: value for key, value in table.items() if key not in OF_THE_PROJECT} if isinstance(table, dict) else {}
+    return table if isinstance(table, dict) else {}
+
+
+def _settings_in_force(tree: Path) -> dict[str, Any]:
+    """Settings of uv that hold in a folder: those of the workspace, or else of the nearest folder that has any."""
+    folders = [tree, *_above(tree)]
+    workspaces = [folder for folder in folders[1:] if "workspace" in _table_of_uv(folder / "pyproject.toml")]
+    for folder in (*workspaces, *folders):
+        for name in ("uv.toml", "pyproject.toml"):
+            if settings := _table_of_uv(folder / name):
+                return settings
+    return {}
+
+
+def pip_settings(tree: Path) -> Mapping[str, Any]:
+    """Settings of ``uv pip`` that hold in a folder.
+
+    Args:
+        tree: The project's folder in the revision's worktree.
+    """
+    settings = _settings_in_force(tree).get("pip", {})
+    return settings if isinstance(settings, Mapping) else {}
 
 
 def _named_places(value: Any, folder: Path) -> set[Path]:
@@ -297,7 +412,7 @@ def _named_places(value: Any, folder: Path) -> set[Path]:
 
 
 class _Pins(NamedTuple):
-    """Result of the resolver: exact requirements, packages of the tree itself, and names as in :class:`Resolution`.
+    """Result of the resolver: exact requirements, packages of the tree itself, and the rest as in :class:`Resolution`.
 
     A package of the tree is written as ``helper @ libs/helper``.
     """
@@ -308,6 +423,25 @@ class _Pins(NamedTuple):
     lacking: tuple[str, ...] = ()
     contested: tuple[str, ...] = ()
     brought: tuple[str, ...] = ()
+    served: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+
+    @property
+    def indexes(self) -> dict[str, str]:
+        """Address of the index of each pin; empty if no named one serves it."""
+        served = dict(each.split(SERVED, 1) for each in self.served)
+        return {pin: served.get(pin, "") for pin in self.pins}
+
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """All packages, pins with the address of their index, since another may serve another package as this version."""
+        return (*(_with_index(pin, index) for pin, index in self.indexes.items()), *self.placed)
+
+    def taken_from(self, indexes: Mapping[str, str]) -> _Pins:
+        """The same packages; pins that are given come from the index at the address that stands beside them."""
+        found = self.indexes
+        found |= {pin: index for pin, index in indexes.items() if pin in found}
+        return self._replace(served=tuple(_with_index(pin, index) for pin, index in found.items() if index))
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -324,6 +458,10 @@ class _Pins(NamedTuple):
         placed = {*self.placed, *more}
         pins = tuple(pin for pin in self.pins if requirement_name(pin) not in _names(placed))
         return self._replace(pins=pins, placed=tuple(sorted(placed)))
+
+
+def _with_index(pin: str, index: str) -> str:
+    return f"{pin}{SERVED}{index}" if index else pin
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -419,8 +557,12 @@ class _Request:
         constraints: str,
         preferred: Sequence[str] = (),
         options: Sequence[str] = (),
+        indexes: Mapping[str, str] | None = None,
     ) -> _Pins:
-        """Resolve exact pins of the revision and of the measuring packages; preferred pins hold where they can."""
+        """Resolve exact pins of the revision and of the measuring packages; preferred pins hold where they can.
+
+        Measuring packages come from the index at the address that stands beside them in ``indexes``, if there is one.
+        """
         wanted = [self.source] if self.source else []
         extras = [word for extra in self.extras for word in ("--extra", extra)]
         compile_pins = partial(
@@ -430,6 +572,7 @@ class _Request:
             constraints=constraints,
             preferred=preferred,
             options=options,
+            indexes=indexes,
         )
         try:
             return compile_pins([*wanted, *extras])
@@ -438,13 +581,18 @@ class _Request:
                 raise
             return compile_pins(wanted)
 
-    def compile_measuring(self, constraints: str) -> _Pins:
-        """Resolve exact pins of the revision's measuring packages alone."""
-        return self._compile((), measuring=("pytest",), groups=self._measuring_groups, constraints=constraints)
+    def compile_measuring(self, found: _Pins) -> _Pins:
+        """Resolve exact pins of the revision's measuring packages alone, which are those of all its pins."""
+        return self._compile_part(self._measuring_groups, found)
 
-    def compile_pytest(self, constraints: str) -> _Pins:
-        """Resolve exact pins of pytest alone."""
-        return self._compile((), measuring=("pytest",), groups=(), constraints=constraints)
+    def compile_pytest(self, found: _Pins) -> _Pins:
+        """Resolve exact pins of pytest alone, which are those of all the revision's pins."""
+        return self._compile_part((), found)
+
+    def _compile_part(self, groups: Sequence[str], found: _Pins) -> _Pins:
+        constraints, options = "\n".join(_exact(found.pins)), _options_for(found.served, self.tree)
+        part = self._compile((), measuring=("pytest",), groups=groups, constraints=constraints, options=options)
+        return part.taken_from(found.indexes)
 
     def compile_whole(self) -> _Pins:
         """Resolve exact pins of the revision and of its own measuring packages."""
@@ -463,23 +611,35 @@ class _Request:
         constraints: str,
         preferred: Sequence[str] = (),
         options: Sequence[str] = (),
+        indexes: Mapping[str, str] | None = None,
     ) -> _Pins:
         with tempfile.TemporaryDirectory() as folder:
-            requirements, constraint_file = Path(folder, "measuring-requirements.txt"), Path(folder, "constraints.txt")
-            requirements.write_text("\n".join([*measuring, *self._itself(measuring, groups)]), encoding="utf-8")
+            is_part = not wanted  # so no file has the extras for which a setting asks
+            extras = pip_settings(self.tree).get("extra", ()) if is_part else ()
+            requirements = map(
+                str,
+                _write_requirements(
+                    [*measuring, *self._itself(measuring, groups)],
+                    indexes or {},
+                    self.tree,
+                    Path(folder),
+                    extras=extras,
+                ),
+            )
+            constraint_file = Path(folder, "constraints.txt")
             constraint_file.write_text(constraints, encoding="utf-8")
             pin_file = Path(folder, "pins.txt")  # uv prefers the versions that are there
             pin_file.write_text("\n".join(preferred), encoding="utf-8")
-            arguments = ["pip", "compile", *wanted, str(requirements), "--constraints", str(constraint_file)]
+            arguments = ["pip", "compile", *wanted, *requirements, "--constraints", str(constraint_file)]
             arguments += [word for group in groups for word in ("--group", group)]
             arguments += ["--python", sys.executable, "--quiet", *PIN_FORMAT]
+            arguments += ["--no-all-extras"] if is_part else []
             arguments += [*options] if self.uses_cache else [*options, "--no-cache"]
             run = partial(run_uv, side=self.side, doing="resolving the dependencies", cwd=self.tree)
             run([*arguments, "--output-file", str(pin_file)])
-            pins, lines = self._read_pins(pin_file.read_text(encoding="utf-8"))
-            found = _Pins(pins=pins, placed=())
+            found, lines = self._read_pins(pin_file.read_text(encoding="utf-8"))
             if lines:  # only a file of the other format names the packages in them
-                constraint_file.write_text("\n".join([constraints, *_exact(pins)]), encoding="utf-8")
+                constraint_file.write_text("\n".join([constraints, *_exact(found.pins)]), encoding="utf-8")
                 lock_file = Path(folder).resolve() / "pylock.toml"
                 run([*arguments, "--format", "pylock.toml", "--output-file", str(lock_file)])
                 found = found.with_placed(self._read_places(lock_file, lines))
@@ -496,7 +656,7 @@ class _Request:
         named = _names([*measuring, *(each for group in groups for each in _group_requirements(self.project, group))])
         return [f"{name} @ ./"] if name and name in named else []
 
-    def _read_pins(self, written: str) -> tuple[tuple[str, ...], list[str]]:
+    def _read_pins(self, written: str) -> tuple[_Pins, list[str]]:
         """Separate the pins in a file that uv wrote from the lines that stand for packages of the tree.
 
         Raises:
@@ -510,7 +670,12 @@ class _Request:
             )
         pins: list[str] = []
         others: list[str] = []
+        served: dict[str, str] = {}
+        named = {_normal_address(entry["url"]): written for written, entry in reversed(_named_indexes(self.tree))}
         for line in lines.splitlines():
+            note, _, address = line.strip().partition("# from ")
+            if pins and not note and (index := _normal_address(address)) in named:
+                served[pins[-1]] = without_credentials(named[index])
             pin = line.partition(" ;")[0].strip().removeprefix("-e ")
             if not pin or pin[0] in "#-":
                 continue
@@ -519,7 +684,7 @@ class _Request:
                 continue
             self._check_address(pin)
             (pins if PIN.fullmatch(pin) else others).append(pin)
-        return tuple(sorted(pins)), others
+        return _Pins(pins=tuple(sorted(pins)), placed=()).taken_from(served), others
 
     def _read_places(self, lock_file: Path, lines: Iterable[str]) -> set[str]:
         """Packages of the tree that lines of uv stand for, by their names in a lock file; the project itself is left out.
@@ -690,12 +855,17 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
     kept_names = _names(own.packages) - {"pytest"}
     required = candidate.compile(constraints=candidate.constraints)
     added = _names(required.packages) - _names([*own.packages, *alone.packages]) if alone else set()
-    harness = candidate.compile_measuring(constraints="\n".join(_exact(found.pins)))
+    harness = candidate.compile_measuring(found)
     borrowed = [pin for pin in harness.pins if requirement_name(pin) not in kept_names | added]
     kept = [pin for pin in own.pins if requirement_name(pin) in kept_names]
     kept += [pin for pin in harness.pins if requirement_name(pin) in added]  # a measuring package may need them, too
-    options = _options_for(_names(borrowed), candidate, baseline)
-    measured = _compile_measured(baseline, [*borrowed, *replacing], kept, options)
+    known = {"", *_addresses(baseline.tree)}
+    strange = {pin for pin in borrowed if harness.indexes[pin] not in known}
+    indexes = {pin: harness.indexes[pin] for pin in borrowed if pin not in strange}
+    indexes |= {pin: index for pin, index in alone.indexes.items() if pin in strange} if alone else {}
+    indexes |= {pin: index for pin, index in own.indexes.items() if pin in kept}
+    limits = _limits(_names(borrowed), candidate, baseline)
+    measured = _compile_measured(baseline, [*borrowed, *replacing], kept, indexes, limits).taken_from(indexes)
     measured = measured.with_placed(_helpers(baseline, own, alone, harness))
     groups = {side: expand_group(requests[side].project, MEASURING_GROUP) for side in Side}
     contested, brought = _decided_by_measuring(
@@ -705,9 +875,9 @@ def _resolve_both(requests: Mapping[Side, _Request]) -> dict[Side, _Pins]:
     )
     return {
         Side.BASELINE: measured._replace(
-            altered=tuple(sorted(_altered(groups, alone and alone.packages, measured.packages, kept_names))),
+            altered=tuple(sorted(_altered(groups, alone and alone.taken, measured.taken, kept_names))),
             lacking=tuple(sorted(_lacking(baseline, groups, alone, measured))),
-            contested=tuple(sorted(contested - {"pytest"})),
+            contested=tuple(sorted((contested - {"pytest"}) | (_names(strange) & _sources(candidate.project).keys()))),
             brought=tuple(sorted(brought)),
         ),
         Side.CANDIDATE: found,
@@ -745,9 +915,12 @@ def _compile_own(baseline: _Request, alone: _Pins | None) -> tuple[_Pins, list[s
     if alone is None:
         return baseline.compile(constraints=baseline.constraints), []
     constraints = "\n".join([baseline.constraints, *_exact(alone.pins)])
-    own = baseline.compile(constraints=constraints)
+    compile_own = partial(baseline.compile, constraints=constraints, options=_options_for(alone.served, baseline.tree))
+    own = compile_own()
     replacing = [_as_folder(each) for each in alone.placed if requirement_name(each) in _names(own.pins)]
-    return (baseline.compile(measuring=replacing, constraints=constraints) if replacing else own), replacing
+    if replacing:
+        own = compile_own(measuring=replacing)
+    return own.taken_from(alone.indexes), replacing
 
 
 def _as_folder(placed: str) -> str:
@@ -755,26 +928,26 @@ def _as_folder(placed: str) -> str:
     return f"{requirement_name(placed)} @ {os.path.join('.', _place_of(placed))}"
 
 
-def _options_for(names: Collection[str], request: _Request, baseline: _Request) -> list[str]:
-    """Options of uv for the explicit indexes from which a revision takes some of its packages.
+def _options_for(served: Iterable[str], tree: Path) -> list[str]:
+    """Options of uv for the indexes that serve some pins.
 
-    In a file of requirements, ``tool.uv.sources`` leads no package to its index. An index that the baseline does not name
-    is left out, since its packages could not be installed there.
+    In a file of requirements, and for what only a constraint names, ``tool.uv.sources`` leads no package to its index.
 
     Args:
-        names: Names of the packages.
-        request: Request for the revision.
-        baseline: Request for the baseline.
+        served: Pins with their indexes, as in :class:`Resolution`.
+        tree: The project's folder, whose pyproject.toml names the indexes.
     """
-    sources = _sources(request.project)
-    used = {place.get("index") for name in names for place in sources.get(name, ())}
-    known = [entry["url"] for entry in _indexes(baseline.project)]
-    found = [entry for entry in _indexes(request.project) if entry.get("name") in used and entry["url"] in known]
+    used = {each.split(SERVED, 1)[1] for each in served}
+    found = [entry for written, entry in _named_indexes(tree) if without_credentials(written) in used]
     return [*_options_of(found), "--index-strategy", "unsafe-best-match"] if found else []
 
 
 def _compile_measured(
-    baseline: _Request, measuring: Sequence[str], kept: Sequence[str], options: Sequence[str]
+    baseline: _Request,
+    measuring: Sequence[str],
+    kept: Sequence[str],
+    indexes: Mapping[str, str],
+    limits: Sequence[str],
 ) -> _Pins:
     """Resolve the baseline with the candidate's measuring packages.
 
@@ -785,32 +958,95 @@ def _compile_measured(
         baseline: Request for the baseline.
         measuring: Pins of the measuring packages.
         kept: The baseline's own pins of what it needs itself.
-        options: Options of uv for the indexes of the measuring packages.
+        indexes: Address of the index of each of these pins; empty if no named one serves it.
+        limits: Latest times of upload of measuring packages, as in :class:`Resolution`.
 
     Raises:
-        HarnessError: If the baseline's own requirements cannot be met together with the measuring packages.
+        HarnessError: If the baseline's own requirements, or its settings of uv, cannot be met together with the measuring
+            packages.
     """
     constraints = drop_names(baseline.constraints, _names(measuring))
+    sources = _sources(baseline.project)  # one may hold for the baseline's own group alone
+    led = {any_version(pin): indexes[pin] for pin in kept if indexes.get(pin) and requirement_name(pin) in sources}
+    options = _limit_options(limits)
+    wanted = [*measuring, *led]
     attempts = (
         {"constraints": "\n".join([constraints, *_exact(kept)])},
         {"constraints": constraints, "preferred": _exact(kept)},
         {"constraints": drop_names(constraints, _names(kept)), "preferred": _exact(kept)},
     )
+    told = f"the candidate's measuring packages are incompatible with the baseline: {', '.join(measuring)}"
     errors = []
     for attempt in attempts:
         try:
-            return baseline.compile(measuring=measuring, options=options, **attempt)
+            found = baseline.compile(measuring=wanted, indexes={**indexes, **led}, options=options, **attempt)
         except EnvironmentBuildError as error:
             if error.side is None:
                 raise
             errors.append(error)
+        else:
+            held_back = _names({*measuring} - {*found.pins}) - _names(found.placed)
+            _refuse_settings(baseline, held_back, told)  # an override is not even a conflict
+            return found._replace(limits=tuple(limits))
+    _refuse_settings(baseline, _names(measuring), f"{told}\n{errors[-1].fact}")
     raise HarnessError(
-        f"the candidate's measuring packages are incompatible with the baseline: {', '.join(measuring)}\n{errors[-1].fact}",
+        f"{told}\n{errors[-1].fact}",
         side=Side.BASELINE,
         looked_in=f"what the baseline requires, and the group {MEASURING_GROUP!r} of the candidate",
         next_step="let the group allow a version that both revisions can have, or change it in a commit of its own; if the "
         "group needs another version of a dependency than the baseline allows, bump the dependency first",
     ) from errors[-1]
+
+
+def _refuse_settings(baseline: _Request, names: Collection[str], told: str) -> None:
+    """Refuse a setting of uv in the baseline that decides on one of some measuring packages.
+
+    Raises:
+        HarnessError: If there is one; its message begins with what is told.
+    """
+    settings = _settings_in_force(baseline.tree)
+    for setting in ("constraint-dependencies", "override-dependencies", "exclude-dependencies"):
+        if decided := sorted(_names(_texts(settings.get(setting))) & {*names}):
+            raise HarnessError(
+                f"{told}\nthe setting {setting} of uv in the baseline decides on {', '.join(decided)}",
+                side=Side.BASELINE,
+                looked_in=f"the settings of uv in the baseline, and the group {MEASURING_GROUP!r} of the candidate",
+                next_step=f"first move {', '.join(decided)} from {setting} to the group {MEASURING_GROUP!r}, with the same "
+                "version, in a change of its own",
+            )
+
+
+def _limits(names: Collection[str], candidate: _Request, baseline: _Request) -> tuple[str, ...]:
+    """Latest times of upload that the candidate's settings of uv name for packages, where the baseline's differ.
+
+    A variable of the environment holds for both.
+    """
+    if os.environ.get("UV_EXCLUDE_NEWER"):
+        return ()
+    its, own = (_settings_in_force(request.tree) for request in (candidate, baseline))
+    return tuple(f"{name}={_limit(its, name)}" for name in sorted(names) if _limit(its, name) != _limit(own, name))
+
+
+def _limit(settings: Mapping[str, Any], name: str) -> str:
+    """Latest time of upload that settings of uv name for a package, those for pip alone before the others.
+
+    Example:
+        >>> _limit({"exclude-newer": "2026-10-01", "exclude-newer-package": {"Tool": "2026-11-01"}}, "tool")
+        '2026-11-01'
+        >>> _limit({}, "tool")
+        '3000-01-01T00:00:00Z'
+    """
+    for table in (settings.get("pip", {}), settings):
+        of_packages = {normal_name(each): limit for each, limit in table.get("exclude-newer-package", {}).items()}
+        limit = of_packages.get(name, table.get("exclude-newer"))
+        if limit is not None:
+            return str(limit or NO_LIMIT)  # a package may be excepted with false
+    return NO_LIMIT
+
+
+def _limit_options(limits: Iterable[str]) -> list[str]:
+    """Options of uv for latest times of upload."""
+    return [word for limit in limits for word in ("--exclude-newer-package", limit)]
 
 
 def _helpers(baseline: _Request, own: _Pins, alone: _Pins | None, harness: _Pins) -> set[str]:
@@ -858,7 +1094,7 @@ def _decided_by_measuring(
     hidden = _hidden(requests[Side.BASELINE], needed, measured)
     named = _names(expand_group(candidate.project, MEASURING_GROUP)) - {"pytest"}
     moved = (hidden - named) & (_names(own.packages) ^ _names(required.packages))
-    brought = moved & _names(candidate.compile_pytest("\n".join(_exact(found.pins))).packages) if moved else set()
+    brought = moved & _names(candidate.compile_pytest(found).packages) if moved else set()
     not_its_own = _names(own.packages) - _names({*own.packages} & {*its.packages})
     return (hidden - brought) | not_its_own, brought
 
@@ -874,14 +1110,14 @@ def _hidden(baseline: _Request, needed: Mapping[Side, _Pins], measured: Mapping[
         needed: What each revision needs itself.
         measured: Each revision with the candidate's measuring packages.
     """
-    own, required = (needed[side].packages for side in (Side.BASELINE, Side.CANDIDATE))
-    its, found = (measured[side].packages for side in (Side.BASELINE, Side.CANDIDATE))
+    own, required = (needed[side].taken for side in (Side.BASELINE, Side.CANDIDATE))
+    its, found = (measured[side].taken for side in (Side.BASELINE, Side.CANDIDATE))
     otherwise = _names({*required} - {*found}) | (_names(found) - _names(required))
     lent = _names(its) - _names(own)
     suspects = (otherwise & _names([*own, *required])) | (lent & _names(required))
     if not suspects:
         return suspects
-    before = baseline.compile(constraints=baseline.constraints).packages
+    before = baseline.compile(constraints=baseline.constraints).taken
     return suspects & _names({*before} ^ {*required})
 
 
@@ -937,7 +1173,7 @@ def _lacking(
     group = [
         any_version(each) for each in groups[Side.BASELINE] if requirement_name(each) not in placed and "@" not in each
     ]
-    options = _options_for(_names(group), baseline, baseline)
+    options = _options_for(alone.served, baseline.tree)
     group += [pin for pin in alone.pins if " @ " in pin]  # in a file, no source leads to a place
     group += map(_as_folder, alone.placed)
     constraints = "\n".join(_exact(measured.pins))

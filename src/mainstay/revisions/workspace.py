@@ -31,7 +31,7 @@ from mainstay.records.trials import Side
 from mainstay.revisions.environments import SubjectEnvironment, build_subject, is_inherited, worker_variables
 from mainstay.revisions.git import Repository
 from mainstay.revisions.layers import Layer
-from mainstay.revisions.resolution import Resolution
+from mainstay.revisions.resolution import SERVED, Resolution
 from mainstay.revisions.uv_commands import interpreter_facts
 from mainstay.store.files import content_digest, harmful_link, iter_files
 from mainstay.store.integrity import (
@@ -130,13 +130,15 @@ def open_layers(resolutions: Iterable[Resolution]) -> Iterator[dict[str, Layer]]
     """Dependency layers by digest, protected from removal while the context lasts.
 
     Revisions with the same dependencies share a layer. What more than one revision has is blamed on none of them, unless
-    they install it with other settings of uv.
+    they install it with other settings of uv, or from another index.
 
     Args:
         resolutions: Dependencies of each revision.
     """
     by_digest = {resolution.digest: resolution for resolution in resolutions}
     shared = frozenset.intersection(*(frozenset(resolution.pins) for resolution in by_digest.values()))
+    served = [frozenset(resolution.served) for resolution in by_digest.values()]
+    shared -= {each.split(SERVED, 1)[0] for each in frozenset.union(*served) - frozenset.intersection(*served)}
     if len({resolution.installation for resolution in by_digest.values()}) > 1:
         shared = frozenset()
     with ExitStack() as stack:
