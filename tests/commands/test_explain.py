@@ -65,6 +65,7 @@ def test_no_difference_does_not_hide_what_the_gate_itself_recorded(tmp_path):
     ]
 
 
+@pytest.mark.in_repository
 @pytest.mark.parametrize(
     "error", [UsageError("no such workload"), ZeroDivisionError("of mainstay"), KeyboardInterrupt()]
 )

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 if (ROOT / "experiments").exists():
     sys.path.insert(0, str(ROOT))
 else:
-    collect_ignore_glob = ["test_*.py"]
+    collect_ignore_glob = ["*.py"]
 
 
 @pytest.fixture(scope="session")

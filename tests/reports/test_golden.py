@@ -16,6 +16,8 @@ SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
 SAMPLE_NAMES = ("passing", "timed", "failing", "inconclusive", "error")
 SUFFIXES = {"text": "txt", "markdown": "md", "html": "html", "junit": "xml", "annotations": "log"}
 
+pytestmark = pytest.mark.in_repository
+
 
 @pytest.fixture(scope="session")
 def documents(failing):

@@ -9,6 +9,7 @@ from mainstay.reports.terms import TERMS
 GLOSSARY = Path(__file__).parents[2] / "docs" / "explanation" / "glossary.md"
 
 
+@pytest.mark.in_repository
 @pytest.mark.parametrize("name", TERMS)
 def test_a_term_is_explained_in_the_words_of_the_glossary(name):
     text = re.sub(r"\[([^]]*)\]\([^)]*\)|`", r"\1", GLOSSARY.read_text("utf-8"))
