@@ -81,7 +81,7 @@ READ_BY_OTHERS = {**ATTRIBUTES, DOCSTRINGS: ATTRIBUTES[DOCSTRINGS] | {"getdoc", 
 """Names by which code of others could read words of the tree."""
 
 COPIES_DOCSTRINGS = frozenset(
-    {"abc", "collections", "contextlib", "dataclasses", "enum", "functools", "types", "typing"}
+    {"abc", "collections", "contextlib", "dataclasses", "enum", "functools", "reprlib", "types", "typing"}
 )
 """Modules of the standard library that copy docstrings or ask whether there is one, and do nothing else with them."""
 
