@@ -36,6 +36,8 @@ if os.fork() == 0:
         pathlib.Path(sys.argv[1] + ".part").write_text(str(os.getpid()))
         os.rename(sys.argv[1] + ".part", sys.argv[1])
         time.sleep(3600)
+    while not os.path.exists(sys.argv[1]):  # once it has no parent, it may be killed before it tells its number
+        time.sleep(0.01)
     os._exit(0)
 os.wait()
 """
