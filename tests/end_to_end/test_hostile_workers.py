@@ -125,7 +125,7 @@ def test_a_daemon_of_a_worker_that_crashed_does_not_outlive_the_gate(project, tm
             time.sleep(3600)
         os._exit(0)
     os.wait()
-    while not os.path.exists({str(place)!r}):
+    while not (os.path.exists({str(place)!r}) and os.path.getsize({str(place)!r})):
         time.sleep(0.01)
     os._exit(3)
 """,
