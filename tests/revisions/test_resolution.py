@@ -6,7 +6,7 @@ import pytest
 from mainstay.project.configuration import Configuration
 from mainstay.records.errors import EnvironmentBuildError, HarnessError
 from mainstay.records.trials import Side
-from mainstay.revisions.resolution import Resolution, _own_package, expand_group, resolve, script_names
+from mainstay.revisions.resolution import Resolution, resolve
 from mainstay.revisions.uv_commands import RefusedError, UnreachableError, interpreter_facts
 from tests.index_server import PASSWORD, holds_password
 from tests.revisions.small_packages import (
@@ -279,18 +279,6 @@ def test_what_pytest_brings_though_the_change_adds_or_drops_it_is_known(shelf, t
     baseline = resolve(trees, dict.fromkeys(Side, Configuration()))[Side.BASELINE]
 
     assert (baseline.contested, baseline.brought) == ((), brought)
-
-
-def test_groups_are_known_by_any_spelling_of_their_names():
-    groups = {"Benchmarks": ["pytest", {"include-group": "Bench_Deps"}], "bench-deps": ["tool"]}
-
-    assert expand_group({"dependency-groups": groups}, "benchmarks") == ["pytest", "tool"]
-
-
-def test_groups_that_uv_refuses_are_left_to_it():
-    groups = {"benchmarks": [{"include-group": "benchmarks"}, {"include": "more"}, "tool"]}
-
-    assert expand_group({"dependency-groups": groups}, "benchmarks") == ["tool"]
 
 
 @pytest.mark.parametrize("released", [(), pytest.param(("0.9",), marks=pytest.mark.slow)], ids=["unknown", "released"])
@@ -696,7 +684,7 @@ def test_what_uv_writes_is_refused_unless_it_pins_each_package(shelf, trees, mon
         file = Path(arguments[arguments.index("--output-file") + 1])
         file.write_text("" if file.name == "pylock.toml" else output)
 
-    monkeypatch.setattr("mainstay.revisions.resolution.run_uv", run_uv)
+    monkeypatch.setattr("mainstay.revisions.requests.run_uv", run_uv)
 
     with pytest.raises(EnvironmentBuildError) as caught:
         resolved(trees)
@@ -1285,7 +1273,7 @@ def test_another_choice_in_the_environment_is_another_resolution_on_the_same_day
     assert first.digest != second.digest
 
 
-# --- first changes, scripts and members of workspaces --------------------------------------------------------------
+# --- first changes, and scripts ------------------------------------------------------------------------------------
 
 
 def resolved_at_first(trees, **configuration):
@@ -1333,28 +1321,3 @@ def test_scripts_without_packaging_need_what_their_requirements_say(shelf, trees
 
     assert "tool==1.0" in baseline
     assert baseline == candidate
-
-
-def test_scripts_are_installed_as_they_lie_but_for_tests_and_workloads(tmp_path):
-    tree = tmp_path / "tree"
-    texts = dict.fromkeys(
-        ["train.py", "models/net.py", "perf/test_a.py", "tests/test_b.py", "setup.py", "docs/conf.py", "test_c.py"], ""
-    )
-    write(tree, **texts)
-
-    names = script_names(tree, {"tool": {"mainstay": {"workloads": "perf"}}})
-
-    assert names == ["models", "train"]
-    write(tree, **{"src/inner/__init__.py": ""})
-    assert script_names(tree, {}) == ["src/inner"]
-
-
-@pytest.mark.parametrize("line", ["{address}", "core @ {address}"])
-def test_a_member_of_the_workspace_is_a_folder_of_the_tree_wherever_that_lies(tmp_path, line):
-    tree = tmp_path / "tree/pkgs/a"
-    write(tmp_path, **{"tree/.git": "", "tree/pkgs/a/pyproject.toml": "", "tree/pkgs/core/pyproject.toml": ""})
-
-    inside = _own_package(line.format(address=(tmp_path / "tree/pkgs/core").as_uri()), tree)
-    outside = _own_package(line.format(address=tmp_path.as_uri()), tree)
-
-    assert (inside, outside, _own_package("numpy==2.0", tree)) == ("../core", "", "")

@@ -16,7 +16,8 @@ from mainstay.measuring.agenda import ACCEPT
 from mainstay.project.requirements import requirement_name
 from mainstay.records.formatting import first_few
 from mainstay.records.trials import Side
-from mainstay.revisions.resolution import MEASURING_GROUP, Resolution
+from mainstay.revisions.project_files import MEASURING_GROUP
+from mainstay.revisions.resolution import Resolution
 
 
 def altered_furnishing(settings: BothSettings, harness: Harness) -> str:

@@ -23,7 +23,7 @@ from mainstay.records.findings import MeasuredWith, Verdict
 from mainstay.records.formatting import first_few
 from mainstay.records.trials import Side
 from mainstay.revisions.environments import DEPENDENCIES_FILE
-from mainstay.revisions.resolution import MEASURING_GROUP
+from mainstay.revisions.project_files import MEASURING_GROUP
 from mainstay.revisions.unchanged import compare_trees, compare_wheels
 
 REACHES_WORKERS = ("threads", "preload", "share", "prepare", "writable")

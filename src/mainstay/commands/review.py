@@ -20,7 +20,7 @@ from mainstay.records.errors import ConfigurationError
 from mainstay.records.findings import Waiver
 from mainstay.records.runs import Change
 from mainstay.records.trials import Side
-from mainstay.revisions.resolution import MEASURING_GROUP
+from mainstay.revisions.project_files import MEASURING_GROUP
 from mainstay.revisions.workspace import workload_files
 
 

@@ -3,13 +3,14 @@
 Pure functions of text.
 
 - :func:`normal_name`: the normalised name of a package or an extra.
-- :func:`requirement_name`: that of the package that a requirement asks for.
+- :func:`requirement_name`, :func:`names_of`: those of the packages that requirements ask for.
 - :func:`any_version`: a requirement without its version.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 
 def normal_name(name: str) -> str:
@@ -31,6 +32,16 @@ def requirement_name(requirement: str) -> str:
     """
     match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", requirement)
     return normal_name(match[1]) if match else ""
+
+
+def names_of(requirements: Iterable[str]) -> set[str]:
+    """Normalised names of the packages that some requirements ask for.
+
+    Example:
+        >>> sorted(names_of(["Tool==1.0", "tool>=1", "own @ libs/own"]))
+        ['own', 'tool']
+    """
+    return {requirement_name(each) for each in requirements}
 
 
 def any_version(requirement: str) -> str:

@@ -30,7 +30,8 @@ from typing import Any
 from mainstay.records.errors import EnvironmentBuildError
 from mainstay.records.runs import Environment
 from mainstay.records.trials import Side
-from mainstay.revisions.resolution import Resolution, is_packaged, read_project, script_names
+from mainstay.revisions.project_files import is_packaged, read_project, script_names
+from mainstay.revisions.resolution import Resolution
 from mainstay.revisions.startup import startup_code
 from mainstay.revisions.uv_commands import run_uv
 from mainstay.runner.confinement import can_confine, confined_command

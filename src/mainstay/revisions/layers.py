@@ -30,8 +30,9 @@ from mainstay.records.errors import EnvironmentBuildError, Interrupted, UsageErr
 from mainstay.records.trials import Side
 from mainstay.revisions import uv_commands
 from mainstay.revisions.environments import install, site_packages_of
-from mainstay.revisions.resolution import Resolution, pip_settings, requirement_options
+from mainstay.revisions.resolution import Resolution, requirement_options
 from mainstay.revisions.uv_commands import run_uv
+from mainstay.revisions.uv_settings import pip_settings
 from mainstay.store.integrity import (
     Manifest,
     describe_changes,

@@ -31,7 +31,8 @@ from mainstay.records.trials import Side
 from mainstay.revisions.environments import SubjectEnvironment, build_subject, is_inherited, worker_variables
 from mainstay.revisions.git import Repository
 from mainstay.revisions.layers import Layer
-from mainstay.revisions.resolution import SERVED, Resolution
+from mainstay.revisions.pins import SERVED
+from mainstay.revisions.resolution import Resolution
 from mainstay.revisions.uv_commands import interpreter_facts
 from mainstay.store.files import content_digest, harmful_link, iter_files
 from mainstay.store.integrity import (
