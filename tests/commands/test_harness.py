@@ -132,7 +132,7 @@ def test_a_gate_does_not_go_on_with_other_shared_data_whatever_it_found_before(s
     with pytest.raises(PlanError, match="the shared input data is not as it was when this run started") as caught:
         start_attempt(sharing)
 
-    assert "bring back what it held" in (caught.value.next_step or "")
+    assert "restore its content" in (caught.value.next_step or "")
     (sharing.repository.root / "data" / "points").write_text("some")
     start_attempt(sharing)
 

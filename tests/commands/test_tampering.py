@@ -127,8 +127,8 @@ def test_the_candidate_is_blamed_if_a_run_in_which_something_was_changed_cannot_
         return
     assert (raised.value.exit_status, raised.value.side) == (1, "candidate")
     assert raised.value.fact == (
-        "what no workload may change was changed while the gate ran: the shared input data; it cannot go on, since "
-        f"{error.fact}"
+        "what no workload may change was changed while the gate ran: the shared input data; the run cannot be "
+        f"continued: {error.fact}"
     )
     assert raised.value.next_step == "correct the candidate, then start a new gate"
 

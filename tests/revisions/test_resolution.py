@@ -589,7 +589,19 @@ def test_a_setting_of_the_baseline_that_holds_a_measuring_package_back_is_named(
 
     assert caught.value.side is Side.BASELINE
     assert f"the setting {name} of uv in the baseline decides on gauge" in caught.value.fact
-    assert name in caught.value.next_step
+    assert f"first move gauge from {name} to the group" in caught.value.next_step
+
+
+def test_a_setting_of_the_baseline_that_excludes_a_measuring_package_has_to_be_removed_first(shelf, trees):
+    publish(shelf, "gauge", "1.0")
+    excluding = '[tool.uv]\nexclude-dependencies = ["gauge"]\n'
+    write(trees[Side.BASELINE], **{"pyproject.toml": pyproject(benchmarks=["pytest"]) + excluding})
+    write(trees[Side.CANDIDATE], **{"pyproject.toml": pyproject(benchmarks=["pytest", "gauge"])})
+
+    with pytest.raises(HarnessError, match="the setting exclude-dependencies .* decides on gauge") as caught:
+        resolved(trees)
+
+    assert caught.value.next_step == "first remove gauge from exclude-dependencies, in a change of its own"
 
 
 PIP_SETTINGS = {

@@ -1,7 +1,7 @@
 """Furnishing: what the candidate gives both revisions to measure with, and how a change alters it.
 
 - :func:`altered_furnishing`: what a change alters, because of which the baseline's own workloads may skip themselves.
-- :func:`group_review`: the review that is needed if the group ``benchmarks`` decides on a dependency.
+- :func:`group_review`: the review that is needed if the group ``benchmarks`` decides on the version or the index of a package.
 - :func:`lacking_review`: the review that is needed if that group takes a package from the baseline.
 - :func:`has_other_packages`: whether the baseline's workloads have other packages than before.
 """
@@ -44,10 +44,11 @@ def _altered(settings: BothSettings, harness: Harness) -> Iterator[str]:
 
 
 def group_review(resolutions: Mapping[Side, Resolution]) -> str:
-    """Review required if the candidate's group ``benchmarks`` decides on a dependency of a revision; empty if not.
+    """Review required if the candidate's group ``benchmarks`` decides on the version or the index of a package; empty if not.
 
     It decides if the baseline is measured with another version than its own, or with what the change adds, and if the
-    candidate is measured with what the change drops, or with another version than that to which the change bumps.
+    candidate is measured with what the change drops, or with another version than that to which the change bumps. It also
+    decides if the candidate takes one of its packages from an index that the baseline does not name.
 
     Args:
         resolutions: Dependencies of both revisions.
@@ -55,13 +56,12 @@ def group_review(resolutions: Mapping[Side, Resolution]) -> str:
     Example:
         >>> before = Resolution(side=Side.BASELINE, pins=("click==8.1.7",), contested=("click",))
         >>> group_review({Side.BASELINE: before})
-        "the group 'benchmarks' decides on the version of click, a dependency: review it, accept it with a waiver"
+        "the group 'benchmarks' decides on the version or the index of click: review it, accept it with a waiver"
     """
     contested = resolutions[Side.BASELINE].contested
     if not contested:
         return ""
-    what = "a dependency" if len(contested) == 1 else "dependencies"
-    return f"the group {MEASURING_GROUP!r} decides on the version of {first_few(contested)}, {what}: {ACCEPT}"
+    return f"the group {MEASURING_GROUP!r} decides on the version or the index of {first_few(contested)}: {ACCEPT}"
 
 
 def lacking_review(resolutions: Mapping[Side, Resolution]) -> str:

@@ -170,20 +170,20 @@ def _require_as_at_first(session: Session, shared: Mapping[str, str]) -> None:
     if first is None or journal.tampering():
         return
     now = conditions_with(shared)
-    anew = "start anew: a gate without --resume, a shard after its folder is removed"
+    anew = "start anew: a gate without --resume; for a shard, remove its folder first"
     for name, what in TOOLS.items():
         found, before = getattr(now, name), getattr(first, name)
         if found != before:
             raise PlanError(
                 f"{what} is {found}, and was {before} when this run started",
                 looked_in=session.folder.id,
-                next_step=f"continue where it is as it was; or {anew}",
+                next_step=f"continue where {what} is {before}; or {anew}",
             )
     if changed := {path for path, _ in first.shared.items() ^ now.shared.items()}:
         raise PlanError(
             f"the shared input {first_few(sorted(changed))} is not as it was when this run started",
             looked_in=session.folder.id,
-            next_step=f"bring back what it held, then continue; or {anew}",
+            next_step=f"restore its content, then continue; or {anew}",
         )
 
 

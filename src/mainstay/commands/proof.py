@@ -157,6 +157,6 @@ def _furnished_otherwise(harness: Harness) -> Iterator[str]:
     if has_other_packages(harness.resolutions):
         yield f"the group {MEASURING_GROUP!r} brings other packages"
     elif group_review(harness.resolutions):
-        yield f"the group {MEASURING_GROUP!r} decides on the version of a dependency"
+        yield f"the group {MEASURING_GROUP!r} decides on the version or the index of a package"
     if brought := harness.resolutions[Side.BASELINE].brought:
         yield f"pytest brings {first_few(brought)}, which the change adds or drops"

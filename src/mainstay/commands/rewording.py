@@ -285,10 +285,11 @@ class _Tracing:
     def _trace(
         self, side: Side, workloads: Sequence[Workload], deadline: float, *, is_repeated: bool = False
     ) -> TracedRun:
-        """Run workloads so that none imports a module that differs for one which would import it itself where it is measured.
+        """Trace workloads in one process, unless that would hide an import.
 
-        Those that are timed come first, and share a process then, too. The others have processes of their own then; here they
-        do if one of them imports such a module.
+        When they are measured, timed workloads share a process, and each of the others has its own. If one of the others
+        imports a module that differs, a later one in the same traced process would find it imported already. So each of
+        them is then traced in a process of its own.
         """
         seconds = min(REPEAT_SECONDS, (deadline - time.monotonic()) / (2 * len(workloads))) if is_repeated else 0.0
         trace = partial(self._trace_process, side, deadline=deadline, repeat_s=max(0.0, seconds))

@@ -132,8 +132,8 @@ def recorded_failure(folder: RunFolder) -> Iterator[None]:
     """Journal an error that ends a gate for good, so that the gate is not resumed.
 
     A gate that was interrupted, or failed by an index, the network or the disk, can be resumed. So can one that was
-    resumed where it cannot go on as it started, and one that has measured something: if its revisions cannot be built
-    again, the cause is rarely in the revisions. Only refused waivers and settings stay refused.
+    resumed under other conditions than it started with, and one that has measured something: if its revisions cannot be
+    built again, the cause is rarely in the revisions. Only refused waivers and settings stay refused.
     """
     try:
         yield

@@ -34,7 +34,7 @@ ADVICE = "let the code write to the folder that tempfile.gettempdir() names, or 
 
 
 AFTER_CHANGE = "correct the candidate, then start a new gate"
-"""Next step after an interrupt of a run that can no longer pass."""
+"""Next step where a run that can no longer pass ends early."""
 
 
 def find_tampering(harness: Harness) -> list[str]:
@@ -125,7 +125,7 @@ def blamed_on_changes(session: Session) -> Iterator[None]:
         if not known:
             raise
         raise EnvironmentBuildError(
-            f"{_reason(known)}; it cannot go on, since {error.fact}",
+            f"{_reason(known)}; the run cannot be continued: {error.fact}",
             side=Side.CANDIDATE,
             looked_in=error.looked_in,
             next_step=AFTER_CHANGE,

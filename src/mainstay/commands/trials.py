@@ -199,7 +199,7 @@ def _refuse_other_conditions(session: Session, shard: Shard, first: Basis, now: 
         raise PieceError(
             f"the piece of shard {shard} was begun under other conditions; they differ in {difference}",
             looked_in=str(session.folder.path),
-            next_step="continue it on a machine of the same kind, or remove the folder",
+            next_step="restore what differs, then continue; or remove the folder, and measure the shard again",
         )
 
 

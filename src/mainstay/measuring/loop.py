@@ -356,7 +356,10 @@ class Measurement:
         )
 
     def _seconds_until_last_look(self, log: WorkloadLog) -> float:
-        """About the longest time that the remaining pairs of whole runs will take, from those that were measured."""
+        """Seconds that a workload's remaining pairs of whole runs would take one after the other.
+
+        They are estimated from those measured; 0 if there are none.
+        """
         pairs = [pair for pair in range(self.design.max_pairs) if log.has_pair(pair)]
         total = sum(trial.duration_s + START_SECONDS / 2 for trial in log.trials.values() if not trial.repetition)
         return (self.design.max_pairs - len(pairs)) * total / len(pairs) if pairs else 0.0

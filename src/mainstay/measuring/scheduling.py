@@ -93,7 +93,7 @@ def _hash_bits(num_bits: int, *parts: str) -> int:
 
 
 SHARE_OF_SECONDS = 0.8
-"""Share of the budget planned for the pairs up to the second look; the rest is a reserve for delays."""
+"""Share of the budget, or of what is left of it, that is planned for pairs; the rest is a reserve for delays."""
 
 START_SECONDS = 5.0
 """Planned time for the two processes of a pair to start and import."""
@@ -123,8 +123,8 @@ def fitted_pair_seconds(wanted: float, *, num_timed: int, looks: Sequence[int], 
 
 
 LENGTHENING = 2.5
-"""How many times as long pairs may be after the first look. Most metrics are decided there; for the others, less noise is
-worth more time, since the number of pairs is limited (``docs/results/pair_lengths.json``)."""
+"""Longest time in a pair after the first look, as a multiple of the configured ``pair_seconds``. Most metrics are decided at
+that look; for the others, less noise is worth more time, since the number of pairs is limited (``docs/results/pair_lengths.json``)."""
 
 
 def lengthened_pair_seconds(
@@ -132,8 +132,8 @@ def lengthened_pair_seconds(
 ) -> float:
     """Time of each timed workload in a pair after the first look, as long as all looks fit into what is left of the budget.
 
-    Of the workloads that are still open, only their number counts and not what was measured of them: a workload's later
-    pairs are less noisy if the others need less time, whatever its own values are. The test of their mean stays valid.
+    The length depends on how many workloads are open and how much time is left, never on a workload's own values. So the
+    test of its mean stays valid.
 
     Args:
         planned: Time up to the first look; no later pair is shorter.

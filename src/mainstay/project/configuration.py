@@ -99,7 +99,7 @@ class Configuration:
         trial_seconds: Time limit of one trial. The limit for importing and collecting the workloads is the same, or a
             quarter of ``seconds`` if that is less, but at least 30 s and at most 300 s.
         pair_seconds: Total time of the blocks of each timed workload in a pair up to the first look, of both revisions
-            together; later pairs are longer where all looks fit into the budget.
+            together; later pairs take up to 2.5 times as long as this, if all looks fit into the budget.
         threads: Threads of each worker.
         jobs: Number of accuracy trials that run at once; ``None`` for as many as the processors allow.
         preload: Modules that a server in each revision's environment imports once, before it forks the workers

@@ -11,7 +11,7 @@
     ├── EnvironmentBuildError      4   a revision cannot be resolved, built or installed; 1 if the candidate alone cannot
     │   ├── OutageError            4   an index, a server or the disk failed it; 1 if the candidate alone needs that index
     │   └── HarnessError           4   ``prepare``, ``preload`` or the measuring packages of the candidate do not work
-    ├── PlanError                  4   a resumed run would have another plan, other shared data or other tools
+    ├── PlanError                  4   a resumed run would have another plan, shared inputs, mainstay, Python or kind of device
     ├── PieceError                 4   pieces of shards are incomplete, or do not belong together
     ├── ClusterError               4   a cluster cannot be used: no scheduler, no worker, or one of another kind
     ├── WorkerError                4   a server of workers cannot be started
@@ -145,7 +145,7 @@ def refusals_of(side: str) -> Iterator[None]:
 
 
 class PlanError(MainstayError):
-    """The plan, the shared data or the tools of a resumed run differ from those with which it started."""
+    """A resumed run differs from its start: in its plan, shared inputs, mainstay, Python or kind of device."""
 
 
 class PieceError(MainstayError):

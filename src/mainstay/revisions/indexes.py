@@ -69,7 +69,7 @@ def package_sources(project: Mapping[str, Any]) -> dict[str, list[Mapping[str, A
 def index_options(served: Iterable[str], tree: Path) -> list[str]:
     """Options of uv for the indexes that serve some pins.
 
-    In a file of requirements, and for what only a constraint names, ``tool.uv.sources`` leads no package to its index.
+    uv ignores ``tool.uv.sources`` for requirements in a file, and for packages that only a constraint names.
 
     Args:
         served: Pins with their indexes, as in :class:`~mainstay.revisions.resolution.Resolution`.

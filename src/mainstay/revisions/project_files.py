@@ -122,7 +122,7 @@ def read_constraints(tree: Path, paths: Iterable[str], side: Side) -> str:
 def _with_included(file: Path, tree: Path, side: Side, within: Collection[Path] = ()) -> str:
     """Text of a constraints file, with that of the files that it includes in place of the lines that name them.
 
-    uv reads a copy of the text, from which a relative path would lead elsewhere. An address is left to uv.
+    uv reads a copy of the text, from which a relative path would lead elsewhere. Addresses and absolute paths are left to uv.
 
     Args:
         file: The constraints file.

@@ -209,11 +209,11 @@ class Request:
             return compile_pins(wanted)
 
     def compile_measuring(self, found: Pins) -> Pins:
-        """Resolve exact pins of the revision's measuring packages alone, which are those of all its pins."""
+        """The subset of ``found`` that the revision's measuring packages need."""
         return self._compile_part(self._measuring_groups, found)
 
     def compile_pytest(self, found: Pins) -> Pins:
-        """Resolve exact pins of pytest alone, which are those of all the revision's pins."""
+        """The subset of ``found`` that pytest needs."""
         return self._compile_part((), found)
 
     def _compile_part(self, groups: Sequence[str], found: Pins) -> Pins:
@@ -334,7 +334,7 @@ class Request:
             usable = {place for place in meant if place.is_relative_to(top) or os.path.isabs(line)}
             if not usable:
                 raise self._unusable(
-                    f"uv wrote {without_credentials(line)!r}, which is neither one version of a package nor a place of the tree",
+                    f"uv wrote {without_credentials(line)!r}, which is neither one version of a package nor a path in the tree",
                     "require a version, an address or a folder of the tree, and look at the settings of uv",
                 )
             for place in usable - {tree}:

@@ -393,12 +393,19 @@ def _refuse_settings(baseline: Request, names: Collection[str], told: str) -> No
     settings = settings_in_force(baseline.tree)
     for setting in ("constraint-dependencies", "override-dependencies", "exclude-dependencies"):
         if decided := sorted(names_of(texts_in(settings.get(setting))) & {*names}):
+            named = ", ".join(decided)
+            if setting == "exclude-dependencies":
+                step = f"first remove {named} from {setting}, in a change of its own"
+            else:
+                step = (
+                    f"first move {named} from {setting} to the group {MEASURING_GROUP!r}, with the same requirement, in a "
+                    "change of its own"
+                )
             raise HarnessError(
-                f"{told}\nthe setting {setting} of uv in the baseline decides on {', '.join(decided)}",
+                f"{told}\nthe setting {setting} of uv in the baseline decides on {named}",
                 side=Side.BASELINE,
                 looked_in=f"the settings of uv in the baseline, and the group {MEASURING_GROUP!r} of the candidate",
-                next_step=f"first move {', '.join(decided)} from {setting} to the group {MEASURING_GROUP!r}, with the same "
-                "version, in a change of its own",
+                next_step=step,
             )
 
 

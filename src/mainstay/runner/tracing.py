@@ -118,7 +118,8 @@ SLOT_NAMES, OLD_STATE = (vars(copyreg)[name].__code__ for name in ("_slotnames",
 """Code that is executed where the state of an object is taken: for types whose slots are not known yet, and for old pickles."""
 
 HELD_BY_CLASSES = ("__module__", "__doc__")
-"""Names of which the body of a class holds the first, and also the second if it has a docstring, as a module has."""
+"""Keys that tell the namespace of a class: ``__module__`` is always there, and ``__doc__`` if it has a docstring. A module's
+namespace has ``__doc__``, too."""
 
 NOT_HEEDED = frozenset({"c_return", "c_exception"})
 """Events of the profile function that tell nothing."""
@@ -127,7 +128,8 @@ HARMLESS_OF_INSPECT = ("_has_code_flag", "_signature_from_function", "_signature
 """Functions of ``inspect`` that take nothing from a code object but what is compared anyway: flags and arguments."""
 
 THROWS_TEXT_AWAY = "_int_to_enum"
-"""Function of ``signal`` that asks for the text of a handler, in an error of which it tells nobody, whenever one is set."""
+"""Function of ``signal`` that is called whenever a handler is set. It formats the handler in the message of a ``ValueError``,
+which it then drops."""
 
 LOOKS_ELSEWHERE = (
     ("/torch/cuda/__init__.py", "_lazy_call"),
@@ -509,10 +511,10 @@ class Tracer:
         )
 
     def _follow_docstrings(self, frame: FrameType, *, is_own: bool) -> None:
-        """Record a function that is given docstrings under no name, or by which one is copied to an object.
+        """Record a function that gets the namespace of a class, docstring included, or that copies a docstring to an object.
 
-        No metaclass is looked for, since none need be named where a class is made, and to watch how classes are made would put
-        a frame between the class and what makes it.
+        ``__build_class__`` is not wrapped to find metaclasses, since the wrapper's frame would stand between a metaclass and
+        the class statement, where some libraries look up their caller.
         """
         code = frame.f_code
         if is_own and any(map(_is_body_of_class, _arguments_of(frame))):
@@ -536,7 +538,10 @@ class Tracer:
             self._note_reader(DOCSTRINGS, f"update_wrapper of an object of {type(wrapper).__name__}")
 
     def _heed_static_name(self, name: Any) -> None:
-        """Record an attribute that is looked up without asking its object; that of the tree itself is found by a search."""
+        """Record the name that ``inspect.getattr_static`` looks up for a dependency.
+
+        The search of the tree finds those that its own code uses.
+        """
         for kind, names in READ_BY_OTHERS.items():
             if type(name) is str and name in names:
                 self._note_reader(kind, f"getattr_static of {name}")
