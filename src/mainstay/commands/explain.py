@@ -18,7 +18,6 @@ from pathlib import Path
 from mainstay.commands.harness import open_harness
 from mainstay.commands.session import check_platform, passing_session
 from mainstay.commands.start import Start
-from mainstay.commands.tampering import changed_keys
 from mainstay.measuring.explaining import find_first_difference
 from mainstay.measuring.loop import Observer
 from mainstay.measuring.parting import compare_recorded
@@ -159,12 +158,22 @@ def explain_run(
         candidate=run.candidate.commit,
         difference=difference,
         dependencies={
-            name: (versions[0].get(name, "none"), versions[1].get(name, "none")) for name in changed_keys(*versions)
+            name: (versions[0].get(name, "none"), versions[1].get(name, "none")) for name in _changed_keys(*versions)
         },
         trial_s=_trial_seconds(run, planned.id),
         recorded_by_gate=recorded_by_gate(folder, planned.id, seed),
     )
     return locate(explanation, repository)
+
+
+def _changed_keys(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """The keys whose values differ, sorted.
+
+    Example:
+        >>> _changed_keys({"a": "1", "b": "2"}, {"a": "1", "b": "3", "c": "4"})
+        ['b', 'c']
+    """
+    return sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
 
 
 def _trial_seconds(run: Run, workload: str) -> float | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from mainstay.commands.harness import Harness
 from mainstay.commands.start import BothSettings
 from mainstay.measuring.agenda import ACCEPT
-from mainstay.project.requirements import requirement_name
+from mainstay.project.requirements import names_of
 from mainstay.records.formatting import first_few
 from mainstay.records.trials import Side
 from mainstay.revisions.project_files import MEASURING_GROUP
@@ -90,5 +90,5 @@ def has_other_packages(resolutions: Mapping[Side, Resolution]) -> bool:
         resolutions: Dependencies of both revisions.
     """
     before, after = (resolutions[side] for side in Side)
-    differing = {*map(requirement_name, before.group)} ^ {*map(requirement_name, after.group)}
+    differing = names_of(before.group) ^ names_of(after.group)
     return any(name in differing or name not in before.packages for name in before.altered)

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
@@ -167,16 +167,6 @@ def require_untouched(harness: Harness) -> None:
     """
     if changes := find_tampering(harness):
         raise MainstayError(f"the workloads changed what no worker may change: {'; '.join(changes)}", next_step=ADVICE)
-
-
-def changed_keys(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    """The keys whose values differ, sorted.
-
-    Example:
-        >>> changed_keys({"a": "1", "b": "2"}, {"a": "1", "b": "3", "c": "4"})
-        ['b', 'c']
-    """
-    return sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
 
 
 def spoiled(findings: Sequence[Finding], changes: Sequence[str]) -> tuple[Finding, ...]:

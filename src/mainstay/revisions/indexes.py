@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from mainstay.project.requirements import normal_name, requirement_name
 from mainstay.records.redaction import without_credentials
-from mainstay.revisions.pins import SERVED
+from mainstay.revisions.pins import indexes_of
 from mainstay.revisions.project_files import folders_above
 from mainstay.revisions.uv_settings import settings_of_uv
 
@@ -75,7 +75,7 @@ def index_options(served: Iterable[str], tree: Path) -> list[str]:
         served: Pins with their indexes, as in :class:`~mainstay.revisions.resolution.Resolution`.
         tree: The project's folder, whose pyproject.toml names the indexes.
     """
-    used = {each.split(SERVED, 1)[1] for each in served}
+    used = {*indexes_of(served).values()}
     found = [entry for written, entry in named_indexes(tree) if without_credentials(written) in used]
     return [*_options_of(found), "--index-strategy", "unsafe-best-match"] if found else []
 
@@ -93,24 +93,25 @@ def _options_of(indexes: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def write_requirements(
-    requirements: Sequence[str], places: Mapping[str, str], tree: Path, folder: Path, *, extras: Sequence[str] = ()
+    requirements: Sequence[str], indexes: Mapping[str, str], tree: Path, folder: Path, *, extras: Sequence[str] = ()
 ) -> list[Path]:
     """Write the files for uv that require something, where need be from an index of the project at the address given.
 
     Args:
         requirements: What is required.
-        places: Address of the index of some of these, as it stands in pyproject.toml, without credentials.
+        indexes: Address of the index for each requirement that must come from one, as it stands in pyproject.toml, without
+            credentials.
         tree: The project's folder, whose pyproject.toml names the indexes.
         folder: Folder for the files, which may hold passwords.
         extras: Extras that a setting asks for, which mean nothing here; uv refuses them unless one of the files has them.
     """
-    listed = {each: places[each] for each in requirements if places.get(each)}
+    listed = {each: indexes[each] for each in requirements if indexes.get(each)}
     others, project = folder / "listed-requirements.txt", folder / "pyproject.toml"
     others.write_text("\n".join(each for each in requirements if each not in listed), encoding="utf-8")
     if not listed and not extras:
         return [others]
-    indexes = {without_credentials(written): entry for written, entry in reversed(named_indexes(tree))}
-    text = _project_of({requirement: indexes[place] for requirement, place in listed.items()}, extras)
+    named = {without_credentials(written): entry for written, entry in reversed(named_indexes(tree))}
+    text = _project_of({requirement: named[address] for requirement, address in listed.items()}, extras)
     project.write_text(text, encoding="utf-8")
     return [others, project]
 

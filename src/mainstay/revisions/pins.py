@@ -1,6 +1,7 @@
 """Exact pins that the resolver of uv found.
 
 - :class:`Pins`: pins, and packages of the tree itself.
+- :func:`indexes_of`: the index of each pin that a named one serves.
 - :func:`place_of`: where a package of the tree lies.
 - :func:`exact_versions`: the pins that can be constraints.
 """
@@ -35,7 +36,7 @@ class Pins(NamedTuple):
     @property
     def indexes(self) -> dict[str, str]:
         """Address of the index of each pin; empty if no named one serves it."""
-        served = dict(each.split(SERVED, 1) for each in self.served)
+        served = indexes_of(self.served)
         return {pin: served.get(pin, "") for pin in self.pins}
 
     @property
@@ -64,6 +65,19 @@ class Pins(NamedTuple):
         placed = {*self.placed, *more}
         pins = tuple(pin for pin in self.pins if requirement_name(pin) not in names_of(placed))
         return self._replace(pins=pins, placed=tuple(sorted(placed)))
+
+
+def indexes_of(served: Iterable[str]) -> dict[str, str]:
+    """Address of the index of each pin that a named index serves.
+
+    Args:
+        served: Pins with their indexes, as in :class:`~mainstay.revisions.resolution.Resolution`.
+
+    Example:
+        >>> indexes_of(["torch==2.9.0+cpu from https://host/cpu"])
+        {'torch==2.9.0+cpu': 'https://host/cpu'}
+    """
+    return dict(each.split(SERVED, 1) for each in served)
 
 
 def place_of(placed: str) -> str:

@@ -33,7 +33,7 @@ from mainstay.revisions.indexes import (
     project_indexes,
     write_requirements,
 )
-from mainstay.revisions.pins import SERVED, Pins, exact_versions, place_of
+from mainstay.revisions.pins import Pins, exact_versions, indexes_of, place_of
 from mainstay.revisions.project_files import (
     MEASURING_GROUP,
     drop_names,
@@ -189,8 +189,8 @@ def requirement_options(resolution: Resolution, pins: Sequence[str], *, tree: Pa
         tree: The project's folder in the revision's worktree, whose pyproject.toml names the indexes.
         folder: Folder for the files, which may hold passwords.
     """
-    places = dict(each.split(SERVED, 1) for each in resolution.served)
-    files = write_requirements(pins, places, tree, folder, extras=pip_settings(tree).get("extra", ()))
+    indexes = indexes_of(resolution.served)
+    files = write_requirements(pins, indexes, tree, folder, extras=pip_settings(tree).get("extra", ()))
     options = [*_limit_options(resolution.limits), *(word for file in files for word in ("--requirement", str(file)))]
     if project_indexes(read_project(tree, resolution.side)):
         options += ["--index-strategy", "unsafe-best-match"]  # for the others, which are exact

@@ -31,7 +31,7 @@ from mainstay.records.trials import Side
 from mainstay.revisions.environments import SubjectEnvironment, build_subject, is_inherited, worker_variables
 from mainstay.revisions.git import Repository
 from mainstay.revisions.layers import Layer
-from mainstay.revisions.pins import SERVED
+from mainstay.revisions.pins import indexes_of
 from mainstay.revisions.resolution import Resolution
 from mainstay.revisions.uv_commands import interpreter_facts
 from mainstay.store.files import content_digest, harmful_link, iter_files
@@ -139,7 +139,7 @@ def open_layers(resolutions: Iterable[Resolution]) -> Iterator[dict[str, Layer]]
     by_digest = {resolution.digest: resolution for resolution in resolutions}
     shared = frozenset.intersection(*(frozenset(resolution.pins) for resolution in by_digest.values()))
     served = [frozenset(resolution.served) for resolution in by_digest.values()]
-    shared -= {each.split(SERVED, 1)[0] for each in frozenset.union(*served) - frozenset.intersection(*served)}
+    shared = shared.difference(indexes_of(frozenset.union(*served) - frozenset.intersection(*served)))
     if len({resolution.installation for resolution in by_digest.values()}) > 1:
         shared = frozenset()
     with ExitStack() as stack:

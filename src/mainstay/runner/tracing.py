@@ -169,31 +169,34 @@ def _codes_of(*modules: Any) -> Iterator[CodeType]:
                     yield function.__code__
 
 
-def _reads(code: CodeType, names: frozenset[str], builtins: frozenset[str] = frozenset()) -> bool:
+def _reads(code: CodeType, names: frozenset[str], built_in: frozenset[str] = frozenset()) -> bool:
     """Whether code does anything with one of these names but store it, or loads a constant of which it is a word.
 
     Built-in functions count as globals only, since objects have methods of these names.
     """
     is_word = any(any(find_words(constant, names)) for constant in code.co_consts)
-    if not is_word and (names | builtins).isdisjoint(code.co_names):
+    if not is_word and (names | built_in).isdisjoint(code.co_names):
         return False
     instructions = list(instructions_of(code))
     docstrings = {load.offset for load, store in pairwise(instructions) if _stores_docstring(store)}
     return any(
-        _names(each, names, builtins)
+        _is_read_by(each, names, built_in)
         or (each.opcode in dis.hasconst and each.offset not in docstrings and any(find_words(each.argval, names)))
         for each in instructions
     )
 
 
-def _names(instruction: dis.Instruction, names: frozenset[str], builtins: frozenset[str]) -> bool:
-    """Whether an instruction names one of some attributes or built-in functions, not to store it; a pattern uses what is stored."""
+def _is_read_by(instruction: dis.Instruction, names: frozenset[str], built_in: frozenset[str]) -> bool:
+    """Whether an instruction uses one of these attributes or built-in functions.
+
+    Storing one counts for ``__match_args__`` only, which patterns use later.
+    """
     name = instruction.argval
     if instruction.opcode not in dis.hasname:
         return False
     if instruction.opname.startswith("STORE_"):
         return name == MATCHED and name in names
-    return name in names or (name in builtins and instruction.opname in GLOBAL_LOADS)
+    return name in names or (name in built_in and instruction.opname in GLOBAL_LOADS)
 
 
 def _builds_name(code: CodeType) -> bool:
@@ -465,19 +468,20 @@ class Tracer:
         if state is not None and local.state != state:
             local.stack.append((frame, local.state))
             local.state = state
+        is_own = state == OURS
         if local.state == OURS:
-            self._follow_docstrings(frame, is_own=state == OURS)
+            self._follow_docstrings(frame, is_own=is_own)
         if id(code) in self._seen:
             return
         if self._follows_calls and local.state == OURS:
-            self._look_for_chance(frame, is_own=state == OURS)
+            self._look_for_chance(frame, is_own=is_own)
         if kind.place:
             self._executed.add(kind.place)
             self._globals[id(frame.f_globals)] = frame.f_globals
         if kind.is_shared:
             self._unknown.add(f"code of a shared input was executed, {os.path.basename(code.co_filename)}")
         if local.state == OURS and not kind.is_searched:
-            self._look_at(code, is_own=state is not None)
+            self._look_at(code, is_own=is_own)
         if kind.place or (local.state == OURS and state is None):
             self._seen.add(id(code))
 
