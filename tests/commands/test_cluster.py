@@ -20,6 +20,7 @@ from mainstay.measuring.loop import SilentObserver
 from mainstay.project.configuration import Configuration
 from mainstay.records.errors import ClusterError
 from mainstay.records.trials import Outcome, Side, Trial
+from mainstay.workers.machine import describe_host
 from mainstay.workers.pairs import PairRequest, PairResult
 from tests.dask_cluster import DaskCluster
 
@@ -190,21 +191,19 @@ def test_a_worker_of_another_mainstay_or_another_kind_of_device_is_refused(clust
     program.chmod(0o755)
     with_device = cluster.add_worker(PATH=f"{program.parent}:/usr/bin:/bin")
 
-    with pytest.raises(ClusterError, match="its kind of device is .* with NVIDIA H200"), connected(cluster.address):
+    with pytest.raises(ClusterError, match="the kind of device is .* with NVIDIA H200"), connected(cluster.address):
         pass
     with_device.kill()
     with_device.wait()
     cluster.add_worker(PYTHONPATH=str(metadata.parents[1]))
-    with pytest.raises(ClusterError, match="its mainstay is 9.9, here"), connected(cluster.address):
+    with pytest.raises(ClusterError, match="the version of mainstay is 9.9, here"), connected(cluster.address):
         pass
 
 
 def test_a_worker_of_another_python_is_refused(cluster, monkeypatch):
-    own = host.describe_host()
+    other = replace(describe_host(), python="3.99.0")
     cluster.add_worker()
-    monkeypatch.setattr(
-        host, "describe_host", lambda: host.Facts(python="3.99.0", mainstay=own.mainstay, device=own.device)
-    )
+    monkeypatch.setattr(clusters, "describe_host", lambda: other)
 
-    with pytest.raises(ClusterError, match="its Python is .*, here 3.99.0"), connected(cluster.address):
+    with pytest.raises(ClusterError, match="Python is .*, here 3.99.0"), connected(cluster.address):
         pass

@@ -16,6 +16,7 @@ from mainstay.revisions.carrying import Carried
 from mainstay.revisions.uv_commands import cache_folder
 from mainstay.store.files import write_text
 from mainstay.store.journal import CONVERTER
+from mainstay.workers.machine import describe_host
 from mainstay.workers.pairs import PairRequest, PairResult
 
 fcntl = pytest.importorskip("fcntl")  # Windows has none
@@ -81,7 +82,7 @@ def parcel():
         ),
         resolutions={},
         review="",
-        facts=host.describe_host(),
+        facts=describe_host(),
     )
     host.receive(parcel)
     yield parcel

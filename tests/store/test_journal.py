@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mainstay.records.errors import StoreError, UsageError
+from mainstay.records.hosts import Facts
 from mainstay.records.trials import Outcome, Predictions, Side, Trial
 from mainstay.store.journal import (
     CALIBRATIONS,
@@ -100,7 +101,8 @@ def test_what_unconfined_workers_did_does_not_count_unless_it_was_checked(tmp_pa
 def test_a_journal_knows_the_conditions_of_its_first_attempt(tmp_path, attempts, known):
     journal = Journal(tmp_path / "journal.jsonl")
     for is_confined, sha256 in attempts:
-        conditions = Conditions(mainstay_version="0.1.0", python="3.12.1", device="Linux", shared={"data": sha256})
+        facts = Facts(python="3.12.1", mainstay="0.1.0", device="Linux")
+        conditions = Conditions(facts=facts, shared={"data": sha256})
         journal.append("attempt", is_confined=is_confined, **asdict(conditions))
 
     first = journal.first_conditions()

@@ -29,6 +29,7 @@ from mainstay.records.errors import ClusterError, MainstayError
 from mainstay.records.trials import Trial
 from mainstay.revisions.carrying import pack
 from mainstay.revisions.workspace import input_digests
+from mainstay.workers.machine import describe_host
 from mainstay.workers.pairs import PairRequest, PairResult
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _require_alike(client: Client, address: str) -> None:
     Raises:
         ClusterError: If there is one; the versions of Python are compared first, since other code cannot be sent then.
     """
-    own = host.describe_host()
+    own = describe_host()
     found: dict[str, Any] = client.get_versions(packages=["mainstay"])["workers"]
     unlike = {}
     for worker, versions in found.items():
@@ -113,7 +114,7 @@ def _require_alike(client: Client, address: str) -> None:
         tool = str(versions["packages"].get("mainstay") or "not installed")
         unlike[worker] = host.why_unlike(own, replace(own, python=python, mainstay=tool))
     if not any(unlike.values()):
-        facts = client.run(host.describe_host)
+        facts = client.run(describe_host)
         unlike = {worker: host.why_unlike(own, other) for worker, other in facts.items()}
     for worker, why in unlike.items():
         if why:
@@ -154,7 +155,7 @@ def deployed(
         start=session.start,
         resolutions=harness.resolutions,
         review=harness.prepared.review,
-        facts=host.describe_host(),
+        facts=describe_host(),
     )
     name = f"mainstay-{parcel.digest}"
     client.register_plugin(_plugin(parcel), name=name)

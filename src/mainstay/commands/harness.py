@@ -7,18 +7,17 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 
 from mainstay.commands.session import Session
 from mainstay.records.errors import EnvironmentBuildError, PlanError, refusals_of
 from mainstay.records.findings import MeasuredWith
 from mainstay.records.formatting import first_few
+from mainstay.records.hosts import NAMED_FACTS
 from mainstay.records.runs import Environment
 from mainstay.records.trials import Side
 from mainstay.revisions import workspace
@@ -32,11 +31,8 @@ from mainstay.store.files import FOLDER, real_places
 from mainstay.store.integrity import WatchedInput, find_changes, take_manifest
 from mainstay.store.journal import Conditions
 from mainstay.workers.fork_server import can_fork, describe_preload, fork_servers
-from mainstay.workers.machine import describe_machine, device_kind
+from mainstay.workers.machine import describe_host
 from mainstay.workers.process import Launcher, WorkerSpec, compile_runner
-
-TOOLS = {"mainstay_version": "the version of mainstay", "python": "Python", "device": "the kind of device"}
-"""The conditions of an attempt besides shared inputs, each with its name in messages."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,12 +143,7 @@ def conditions_with(shared: Mapping[str, str]) -> Conditions:
     Args:
         shared: SHA-256 of each shared input.
     """
-    return Conditions(
-        mainstay_version=version("mainstay"),
-        python=platform.python_version(),
-        device=device_kind(describe_machine()),
-        shared=dict(shared),
-    )
+    return Conditions(facts=describe_host(), shared=dict(shared))
 
 
 def _require_as_at_first(session: Session, shared: Mapping[str, str]) -> None:
@@ -171,8 +162,8 @@ def _require_as_at_first(session: Session, shared: Mapping[str, str]) -> None:
         return
     now = conditions_with(shared)
     anew = "start anew: a gate without --resume; for a shard, remove its folder first"
-    for name, what in TOOLS.items():
-        found, before = getattr(now, name), getattr(first, name)
+    for name, what in NAMED_FACTS.items():
+        found, before = getattr(now.facts, name), getattr(first.facts, name)
         if found != before:
             raise PlanError(
                 f"{what} is {found}, and was {before} when this run started",

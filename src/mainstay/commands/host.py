@@ -9,7 +9,7 @@ checked, although workers and whole hosts may be lost.
 
 - :class:`Parcel`: what a host needs; plain data.
 - :func:`receive`, :func:`prepare`, :func:`measure`, :func:`release`: called on the workers of the cluster.
-- :func:`describe_host`: what must be the same on all hosts.
+- :func:`why_unlike`: why a host cannot measure for a gate.
 - :func:`keep`: the keeper, ``python -m mainstay.commands.host FOLDER``.
 """
 
@@ -27,8 +27,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from uuid import uuid4
 
@@ -42,6 +40,7 @@ from mainstay.measuring.ledger import examples_to_show
 from mainstay.measuring.loop import SilentObserver
 from mainstay.records.errors import ClusterError, MainstayError
 from mainstay.records.findings import MeasuredWith
+from mainstay.records.hosts import NAMED_FACTS, Facts
 from mainstay.records.trials import Side, Trial
 from mainstay.revisions.carrying import Carried, unpack
 from mainstay.revisions.resolution import Resolution
@@ -50,7 +49,7 @@ from mainstay.revisions.workspace import input_digests
 from mainstay.store.files import write_text
 from mainstay.store.journal import CONVERTER, new_run
 from mainstay.workers.descendants import inheriting_orphans
-from mainstay.workers.machine import describe_machine, device_kind
+from mainstay.workers.machine import describe_host
 from mainstay.workers.pairs import PairRequest, PairResult, run_pair
 from mainstay.workers.process import WorkerSpec
 from mainstay.workers.session import LiveWorkers
@@ -76,21 +75,6 @@ PARCEL, READY, FAILED, USERS, KEPT, CHECK, CHANGES = (
 """Files of a host's folder: what was received, the built environments or why there are none, and locks and answers."""
 
 Specs = Mapping[MeasuredWith, Mapping[Side, WorkerSpec]]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Facts:
-    """What must be the same on all machines that measure for one gate.
-
-    Attributes:
-        python: Version of Python, with which the environments are made.
-        mainstay: Version of the tool.
-        device: Kind of device.
-    """
-
-    python: str
-    mainstay: str
-    device: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,16 +113,6 @@ class Built:
 
     specs: Specs
     inputs: Mapping[str, str]
-
-
-@cache
-def describe_host() -> Facts:
-    """The facts of this machine and process."""
-    return Facts(
-        python=".".join(map(str, sys.version_info[:3])),
-        mainstay=version("mainstay"),
-        device=device_kind(describe_machine()),
-    )
 
 
 class _Use:
@@ -307,15 +281,12 @@ def why_unlike(own: Facts, other: Facts) -> str:
     Example:
         >>> own = Facts(python="3.11.7", mainstay="1.0", device="Linux x86_64 without a GPU")
         >>> why_unlike(own, replace(own, python="3.12.1"))
-        'its Python is 3.12.1, here 3.11.7'
+        'Python is 3.12.1, here 3.11.7'
     """
-    for what, here, there in (
-        ("Python", own.python, other.python),
-        ("mainstay", own.mainstay, other.mainstay),
-        ("kind of device", own.device, other.device),
-    ):
+    for name, what in NAMED_FACTS.items():
+        here, there = getattr(own, name), getattr(other, name)
         if here != there:
-            return f"its {what} is {there}, here {here}"
+            return f"{what} is {there}, here {here}"
     return ""
 
 

@@ -22,6 +22,7 @@ from mainstay.commands.basis import Basis
 from mainstay.commands.start import Start
 from mainstay.measuring.sharding import Shard
 from mainstay.records.errors import PieceError, StoreError, UsageError
+from mainstay.records.hosts import NAMED_FACTS
 from mainstay.records.trials import ContextValue, Outcome, Trial
 from mainstay.store.journal import PIECES, Journal
 from mainstay.workers.machine import device_kind
@@ -288,11 +289,11 @@ def _is_planned(basis: Basis) -> bool:
 
 
 CONDITIONS: Mapping[str, Callable[[Basis], Any]] = {
-    "the version of mainstay": lambda basis: basis.mainstay_version,
+    NAMED_FACTS["mainstay"]: lambda basis: basis.mainstay_version,
     "the baseline": lambda basis: basis.start.baseline.commit,
     "the candidate": lambda basis: basis.start.candidate.commit,
-    "the kind of device": lambda basis: device_kind(basis.machine),
-    "Python": lambda basis: [environment.python for environment in basis.environments],
+    NAMED_FACTS["device"]: lambda basis: device_kind(basis.machine),
+    NAMED_FACTS["python"]: lambda basis: [environment.python for environment in basis.environments],
     "the dependencies": lambda basis: {
         f"{name} of the {environment.side}": version
         for environment in basis.environments

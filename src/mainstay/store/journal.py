@@ -29,6 +29,7 @@ from cattrs.preconf.json import make_converter
 from filelock import FileLock, Timeout
 
 from mainstay.records.errors import CONTINUE_SHARD, RESTART_CALIBRATION, RESUME_GATE, StoreError, UsageError
+from mainstay.records.hosts import Facts
 from mainstay.records.redaction import without_credentials
 from mainstay.records.trials import Trial
 from mainstay.store.files import FOLDER, make_ignored, write_text
@@ -96,15 +97,11 @@ class Conditions:
     """What all attempts at a run have in common, since they share trials, a plan and a proof.
 
     Attributes:
-        mainstay_version: Version of the tool.
-        python: Version of the interpreter of both revisions.
-        device: Kind of device on which they run.
+        facts: Facts of the machine.
         shared: SHA-256 of each shared input, by path.
     """
 
-    mainstay_version: str
-    python: str
-    device: str
+    facts: Facts
     shared: Mapping[str, str]
 
 

@@ -6,11 +6,15 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import psutil
 
+from mainstay.records.hosts import Facts
 from mainstay.records.runs import Machine
 
 
@@ -49,6 +53,16 @@ def device_kind(machine: Machine) -> str:
     """
     device = f"with {machine.accelerator}" if machine.accelerator else "without a GPU"
     return f"{machine.system.partition(' ')[0]} {machine.architecture} {device}"
+
+
+@cache
+def describe_host() -> Facts:
+    """The facts of this machine and process that all machines of a gate must share."""
+    return Facts(
+        python=".".join(map(str, sys.version_info[:3])),
+        mainstay=version("mainstay"),
+        device=device_kind(describe_machine()),
+    )
 
 
 def usable_cores() -> int:
