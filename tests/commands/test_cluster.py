@@ -20,6 +20,7 @@ from mainstay.measuring.loop import SilentObserver
 from mainstay.project.configuration import Configuration
 from mainstay.records.errors import ClusterError
 from mainstay.records.trials import Outcome, Side, Trial
+from mainstay.revisions.workspace import Prepared
 from mainstay.workers.machine import describe_host
 from mainstay.workers.pairs import PairRequest, PairResult
 from tests.dask_cluster import DaskCluster
@@ -134,7 +135,7 @@ def test_changes_that_a_host_found_are_known_after_an_interruption(monkeypatch):
     session: Any = SimpleNamespace(
         configuration=Configuration(), observer=SilentObserver(), repository=None, start=SimpleNamespace(revisions={})
     )
-    harness: Any = SimpleNamespace(resolutions={})
+    harness: Any = SimpleNamespace(resolutions={}, prepared=Prepared(variables={}, notice=""))
     with ThreadPoolExecutor(1) as far_away, ThreadPoolExecutor(1) as local:
         client = SimpleNamespace(
             get_executor=lambda *, pure: far_away,
