@@ -368,6 +368,7 @@ def test_a_moved_workload_that_the_candidate_cannot_run_as_it_was_is_missing(gua
     assert moved["verdict"] == "new"
 
 
+@pytest.mark.slow
 def test_a_tighter_margin_judges_the_change_that_brings_it(guarded):
     guarded.edit(FILE, "margin=0.01", "margin=0.001")
 

@@ -92,6 +92,7 @@ def test_a_degradation_fails_and_flipped_examples_are_counted(project):
     assert "FAIL" in (project.root / "report.md").read_text().upper()
 
 
+@pytest.mark.slow
 def test_a_margin_finer_than_the_noise_is_inconclusive(project):
     project.edit("benchmarks/test_accuracy.py", "margin=0.01", "margin=0.0002")
     project.commit("finer")

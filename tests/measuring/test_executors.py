@@ -130,6 +130,7 @@ def test_timed_pairs_run_in_a_process_of_their_own(specs):
     assert all(trial.block_times_s for trial in trials)
 
 
+@pytest.mark.slow
 def test_a_pair_is_a_function_of_plain_data(specs):
     request = PairRequest(workload=f"{FILE}::test_trained", seed=3, pair=0, sides=tuple(Side), gated=("quality",))
     both = specs("neither")

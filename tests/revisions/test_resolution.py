@@ -206,8 +206,8 @@ def test_what_the_group_furnishes_otherwise_is_known(shelf, trees, before, after
 @pytest.mark.parametrize(
     ("after", "lacking"),
     [
-        pytest.param(["pytest", "helper", "bench==2.0"], (), id="no-longer-needed"),
-        pytest.param(["pytest", "helper"], ("bench",), id="taken-away"),
+        pytest.param(["pytest", "helper", "bench==2.0"], (), id="no-longer-needed", marks=pytest.mark.slow),
+        pytest.param(["pytest", "helper"], ("bench",), id="taken-away", marks=pytest.mark.slow),
         pytest.param(["pytest", "bench==2.0"], ("meter",), id="the-local-one-taken-away"),
     ],
 )
@@ -305,9 +305,9 @@ def test_a_group_may_name_extras_of_the_project_itself(shelf, trees, released):
     ("named_by", "local"),
     [
         pytest.param([*Side], ("helper",), id="both"),
-        pytest.param([Side.CANDIDATE], ("helper",), id="the-candidate"),
+        pytest.param([Side.CANDIDATE], ("helper",), id="the-candidate", marks=pytest.mark.slow),
         pytest.param([Side.BASELINE], ("helper",), id="the-baseline"),
-        pytest.param([], (), id="neither"),
+        pytest.param([], (), id="neither", marks=pytest.mark.slow),
     ],
 )
 def test_a_measuring_package_in_the_tree_is_given_to_the_baseline_from_its_own(shelf, trees, named_by, local):
@@ -387,7 +387,7 @@ def test_a_variable_may_hold_the_password_of_an_address(shelf, trees, serve, mon
     assert f"tool @ {address}" in candidate
 
 
-@pytest.mark.parametrize("present", ["folder", "nothing", "another-package"])
+@pytest.mark.parametrize("present", some_always(["folder", "nothing", "another-package"], {"folder"}))
 def test_a_folder_that_becomes_a_measuring_package_is_none_in_the_baseline(shelf, trees, present):
     own = f'{BUILD_SYSTEM}\n[project]\nname = "helper"\nversion = "1.0"\ndependencies = []\n'
     source = '[tool.uv.sources]\nhelper = { path = "helper" }\n'
@@ -424,9 +424,13 @@ def test_a_measuring_wheel_of_the_tree_is_given_to_the_baseline_from_its_own(she
     [
         pytest.param(([], []), (["helper"], ["helper"]), ("helper",), id="first-required"),
         pytest.param((["helper"], []), ([], ["helper"]), ("helper",), id="required-no-longer"),
-        pytest.param((["helper"], []), (["helper"], ["helper"]), (), id="required-before-and-after"),
-        pytest.param(([], ["helper"]), (["helper"], []), ("helper",), id="moved-from-the-group"),
-        pytest.param(([], []), (["helper"], []), (), id="first-required-and-not-in-the-group"),
+        pytest.param(
+            (["helper"], []), (["helper"], ["helper"]), (), id="required-before-and-after", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            ([], ["helper"]), (["helper"], []), ("helper",), id="moved-from-the-group", marks=pytest.mark.slow
+        ),
+        pytest.param(([], []), (["helper"], []), (), id="first-required-and-not-in-the-group", marks=pytest.mark.slow),
     ],
 )
 def test_a_package_in_the_tree_is_contested_if_the_group_would_hide_that_it_is_added_or_dropped(
@@ -468,9 +472,7 @@ SOURCES = {
 
 @pytest.mark.parametrize(
     "case",
-    some_always(
-        SOURCES, {"dropped-and-still-brought", "added-and-had-before", "moved-to-the-tree", "replaced-as-before"}
-    ),
+    some_always(SOURCES, {"dropped-and-still-brought", "added-and-had-before"}),
 )
 def test_a_package_has_one_source_in_the_baseline_whether_it_lies_in_the_tree_or_in_an_index(shelf, trees, case):
     before, after, of_baseline, contested = SOURCES[case]
@@ -550,15 +552,18 @@ def newer(limit):
     ("before", "after", "version"),
     [
         pytest.param(newer("2026-10"), newer("2026-11"), "9.0", id="later"),
-        pytest.param(newer("2026-10"), "", "9.0", id="removed"),
-        pytest.param("", newer("2026-10"), "8.0", id="added"),
+        pytest.param(newer("2026-10"), "", "9.0", id="removed", marks=pytest.mark.slow),
+        pytest.param("", newer("2026-10"), "8.0", id="added", marks=pytest.mark.slow),
         pytest.param(
             newer("2026-10"),
             newer("2026-10") + 'exclude-newer-package = { pytest = "2026-11-01T00:00:00Z" }\n',
             "9.0",
             id="of-one-package",
+            marks=pytest.mark.slow,
         ),
-        pytest.param(newer("2026-10"), f"[tool.uv.pip]\n{newer('2026-11')}", "9.0", id="for-pip"),
+        pytest.param(
+            newer("2026-10"), f"[tool.uv.pip]\n{newer('2026-11')}", "9.0", id="for-pip", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_measuring_packages_are_as_new_as_the_candidate_allows(
@@ -635,14 +640,17 @@ def test_settings_of_a_lock_file_change_no_resolution(shelf, trees, name):
 @pytest.mark.parametrize("place", some_always(["project", "file"], {"project"}))
 @pytest.mark.parametrize(
     "setting",
-    [
-        'extra = ["more"]',
-        "all-extras = true",
-        "require-hashes = true",
-        'target = "out"',
-        'prefix = "out"',
-        "no-deps = true",
-    ],
+    some_always(
+        [
+            'extra = ["more"]',
+            "all-extras = true",
+            "require-hashes = true",
+            'target = "out"',
+            'prefix = "out"',
+            "no-deps = true",
+        ],
+        {'extra = ["more"]', 'target = "out"'},
+    ),
     ids=lambda setting: setting.partition(" ")[0],
 )
 def test_settings_of_an_environment_of_the_project_do_not_hinder_a_gate(shelf, trees, monkeypatch, setting, place):
@@ -1012,9 +1020,9 @@ def installed(found, trees, name):
     ("explicit", "before", "after"),
     [
         pytest.param(True, "one", "two", id="moved"),
-        pytest.param(False, "one", "two", id="moved-between-visible-ones"),
+        pytest.param(False, "one", "two", id="moved-between-visible-ones", marks=pytest.mark.slow),
         pytest.param(True, None, "two", id="moved-from-the-default"),
-        pytest.param(True, "one", None, id="moved-to-the-default"),
+        pytest.param(True, "one", None, id="moved-to-the-default", marks=pytest.mark.slow),
     ],
 )
 def test_a_package_is_installed_from_the_index_that_its_source_names(shelf, trees, tmp_path, explicit, before, after):
@@ -1082,7 +1090,7 @@ def test_an_index_of_a_workspace_serves_the_project_below(shelf, trees, tmp_path
     assert installed(found, projects, "gauge") == ["PLACE = 'one'\n", "PLACE = 'two'\n"]
 
 
-@pytest.mark.parametrize("layout", ["extras", "dependency", "group"])
+@pytest.mark.parametrize("layout", some_always(["extras", "dependency", "group"], {"extras"}))
 def test_a_measuring_package_may_need_what_an_explicit_index_serves(shelf, trees, tmp_path, layout):
     publish(tmp_path / "cpu", "torchlike", "2.0+cpu")
     publish(shelf, "torchlike", "2.0")

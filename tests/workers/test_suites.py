@@ -156,6 +156,7 @@ def test_expressions_select_what_pytest_selects(make_specs, tmp_path, keyword, m
     assert sorted(names - deselected) == chosen
 
 
+@pytest.mark.slow
 def test_a_suite_of_pytest_benchmark_runs_as_it_is(gate_suite):
     trials = gate_suite(
         {
