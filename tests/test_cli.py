@@ -168,7 +168,7 @@ cli.entry_point()
 """
 
 
-@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize("stream", ["stdout", pytest.param("stderr", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("verdict", "status"), [(Verdict.PASS, 0), (Verdict.FAIL, 1), (Verdict.INCONCLUSIVE, 3)])
 def test_a_verdict_that_nobody_reads_to_its_end_keeps_its_status(tmp_path, sample_run, stream, verdict, status):
     path = tmp_path / "run.json"

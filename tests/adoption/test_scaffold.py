@@ -214,10 +214,10 @@ def test_code_without_a_pyproject_is_built_as_before(make_repository, template, 
     ("files", "code"),
     [
         pytest.param(LAYOUTS["hatch"], "src/plank", id="src"),
-        pytest.param(LAYOUTS["flit"], "plank", id="flat"),
+        pytest.param(LAYOUTS["flit"], "plank", id="flat", marks=pytest.mark.slow),
         pytest.param(LAYOUTS["scripts"], "plank.py", id="module", marks=pytest.mark.slow),
         pytest.param({"pyproject.toml": '[project]\nname = "plank"\n', "lib/plank.py": ""}, "lib/plank.py", id="lib", marks=pytest.mark.slow),
-        pytest.param({"pyproject.toml": '[project]\nname = "scikit-plank"\n', "skplank/__init__.py": ""}, "skplank", id="name"),
+        pytest.param({"pyproject.toml": '[project]\nname = "scikit-plank"\n', "skplank/__init__.py": ""}, "skplank", id="name", marks=pytest.mark.slow),
         pytest.param(NO_PACKAGE_YET | {"noxfile.py": "#!/usr/bin/env python\n"}, "src/plank", id="none-yet", marks=pytest.mark.slow),
     ],
 )  # fmt: skip

@@ -39,14 +39,16 @@ def test_no_file_of_a_layer_is_shared_with_the_cache_of_uv_or_another_environmen
 @pytest.mark.parametrize(
     "change",
     [
-        pytest.param(lambda layer: (layer / "evil.pth").write_text("import evil"), id="a-pth-file-more"),
+        pytest.param(
+            lambda layer: (layer / "evil.pth").write_text("import evil"), id="a-pth-file-more", marks=pytest.mark.slow
+        ),
         pytest.param(lambda layer: (layer / "tool.py").write_text("VERSION = '1.1'\n"), id="a-module-of-equal-length"),
-        pytest.param(lambda layer: (layer / "tool.py").unlink(), id="a-module-less"),
+        pytest.param(lambda layer: (layer / "tool.py").unlink(), id="a-module-less", marks=pytest.mark.slow),
         pytest.param(lambda layer: next(layer.glob("__pycache__/tool.*")).write_bytes(b""), id="bytecode"),
-        pytest.param(lambda layer: (layer / "tool.py").chmod(0o600), id="a-mode"),
+        pytest.param(lambda layer: (layer / "tool.py").chmod(0o600), id="a-mode", marks=pytest.mark.slow),
         pytest.param(lambda layer: os.utime(layer / "tool.py", (0, 0)), id="a-time-that-outdates-bytecode"),
         pytest.param(lambda layer: (layer.parents[2] / "pyvenv.cfg").write_text("home = /"), id="the-environment"),
-        pytest.param(shutil.rmtree, id="everything"),
+        pytest.param(shutil.rmtree, id="everything", marks=pytest.mark.slow),
     ],
 )
 def test_a_changed_layer_is_thrown_away_and_built_again_and_the_reader_is_told(shelf, trees, change):

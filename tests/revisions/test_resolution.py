@@ -176,11 +176,25 @@ def test_a_dependency_that_the_group_of_both_holds_back_is_held_back_in_both(she
             ["pytest"], ["pytest", "gauge; sys_platform == 'none'"], ("", ""), (), (), id="for-other-platforms"
         ),
         pytest.param(
-            ["scale"], ["scale; sys_platform == 'none'"], ("", ""), ("scale",), ("scale",), id="taken-by-a-marker"
+            ["scale"],
+            ["scale; sys_platform == 'none'"],
+            ("", ""),
+            ("scale",),
+            ("scale",),
+            id="taken-by-a-marker",
+            marks=pytest.mark.slow,
         ),
-        pytest.param(["gauge[fine]"], ["gauge"], ("", ""), ("lens",), ("lens",), id="an-extra-taken-away"),
         pytest.param(
-            ["gauge==2.0"], ["gauge==3.0"], ("", ""), ("gauge", "scale"), (), id="what-a-bump-no-longer-needs"
+            ["gauge[fine]"], ["gauge"], ("", ""), ("lens",), ("lens",), id="an-extra-taken-away", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            ["gauge==2.0"],
+            ["gauge==3.0"],
+            ("", ""),
+            ("gauge", "scale"),
+            (),
+            id="what-a-bump-no-longer-needs",
+            marks=pytest.mark.slow,
         ),
     ],
 )
@@ -242,16 +256,54 @@ def test_what_the_group_takes_from_the_baseline_is_known_beside_a_package_of_the
             ([], []), (["tool"], ["gauge"]), ("tool",), id="first-required-and-needed-by-a-new-measuring-package"
         ),
         pytest.param(([], []), (["tool"], ["tool"]), (), id="first-required-and-named-in-the-group"),
-        pytest.param(([], []), (["tool"], ["tool<2"]), ("tool",), id="first-required-and-held-back"),
+        pytest.param(
+            ([], []), (["tool"], ["tool<2"]), ("tool",), id="first-required-and-held-back", marks=pytest.mark.slow
+        ),
         pytest.param((["tool"], []), ([], ["tool"]), ("tool",), id="required-no-longer"),
-        pytest.param((["tool"], ["tool"]), ([], ["tool"]), ("tool",), id="required-no-longer-and-still-in-the-group"),
+        pytest.param(
+            (["tool"], ["tool"]),
+            ([], ["tool"]),
+            ("tool",),
+            id="required-no-longer-and-still-in-the-group",
+            marks=pytest.mark.slow,
+        ),
         pytest.param((["tool<2"], []), (["tool"], ["tool<2"]), ("tool",), id="a-bump-that-the-group-holds-back"),
-        pytest.param((["tool"], ["tool<2"]), (["tool<3"], ["tool<2"]), (), id="held-back-before-and-after"),
-        pytest.param((["tool<1.5"], []), (["tool"], ["tool<2"]), ("tool",), id="a-bump-that-is-held-back-in-part"),
-        pytest.param((["tool<2"], ["tool<1.5"]), (["tool"], ["tool<1.5"]), ("tool",), id="a-bump-held-back-as-before"),
+        pytest.param(
+            (["tool"], ["tool<2"]),
+            (["tool<3"], ["tool<2"]),
+            (),
+            id="held-back-before-and-after",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            (["tool<1.5"], []),
+            (["tool"], ["tool<2"]),
+            ("tool",),
+            id="a-bump-that-is-held-back-in-part",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            (["tool<2"], ["tool<1.5"]),
+            (["tool"], ["tool<1.5"]),
+            ("tool",),
+            id="a-bump-held-back-as-before",
+            marks=pytest.mark.slow,
+        ),
         pytest.param((["tool"], []), ([], ["gauge"]), ("tool",), id="required-no-longer-and-brought-indirectly"),
-        pytest.param((["tool"], ["gauge"]), ([], ["gauge"]), ("tool",), id="required-no-longer-and-brought-as-before"),
-        pytest.param((["pluggy"], []), ([], ["pluggy"]), ("pluggy",), id="required-no-longer-and-needed-by-pytest-too"),
+        pytest.param(
+            (["tool"], ["gauge"]),
+            ([], ["gauge"]),
+            ("tool",),
+            id="required-no-longer-and-brought-as-before",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            (["pluggy"], []),
+            ([], ["pluggy"]),
+            ("pluggy",),
+            id="required-no-longer-and-needed-by-pytest-too",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_dependency_is_contested_only_if_the_group_would_hide_its_change(shelf, trees, before, after, contested):

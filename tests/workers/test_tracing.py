@@ -36,10 +36,10 @@ def trace(make_specs, tmp_path):
 @pytest.mark.parametrize(
     ("plugin", "imported"),
     [
-        pytest.param("import subject", ["subject"], id="package"),
+        pytest.param("import subject", ["subject"], id="package", marks=pytest.mark.slow),
         pytest.param("from subject.model import run", ["subject", "subject.model"], id="module"),
         pytest.param("import json", [], id="none-of-the-tree"),
-        pytest.param("import _virtualenv", [], id="one-of-every-environment"),
+        pytest.param("import _virtualenv", [], id="one-of-every-environment", marks=pytest.mark.slow),
     ],
 )
 def test_nobody_can_tell_what_modules_did_that_a_plugin_imported_before_the_trace(trace, plugin, imported):
