@@ -191,7 +191,7 @@ def planted_row(cell: Cell, loss: float, times: float, *, gates: int) -> dict[st
 
 def rate(happened: ArrayLike) -> dict[str, Any]:
     """How often it happened, with its 95 % interval."""
-    return asdict(Rate(count=int(np.sum(happened)), n=np.size(happened)))
+    return asdict(Rate.of(happened))
 
 
 def cells(deviations: Sequence[float], sizes: Sequence[int]) -> list[Cell]:

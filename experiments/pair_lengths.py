@@ -209,7 +209,8 @@ def lengths(num_gates: int) -> Iterator[Row]:
                 seconds = np.where(np.arange(design.max_pairs) < design.looks[0], first, later)
                 own = deviation * np.exp(SPREAD * rng.standard_normal(shape[:2]))
                 noise = rng.standard_normal(shape) * np.sqrt(within * LENGTHS[0][0] / seconds + 1 - within)
-                clean, worse = noise * own[..., None], noise * own[..., None]
+                clean = noise * own[..., None]
+                worse = clean.copy()
                 worse[:, 0] += 2 * MARGIN
                 found, harmed = (
                     judge_gates(each, values=None, margin=MARGIN, design=design) for each in (clean, worse)
@@ -219,8 +220,8 @@ def lengths(num_gates: int) -> Iterator[Row]:
                     "within": within,
                     "first_s": first,
                     "later_s": later,
-                    "gates_that_pass": asdict(_rate(found.gate_passes)),
-                    "harmed_fails": asdict(_rate(harmed.fails[:, 0])),
+                    "gates_that_pass": asdict(Rate.of(found.gate_passes)),
+                    "harmed_fails": asdict(Rate.of(harmed.fails[:, 0])),
                     "seconds": round(float(_seconds(found, design, seconds).mean()), 1),
                 }
 
@@ -252,7 +253,7 @@ def decided(num_gates: int) -> Iterator[Row]:
                     "within": within,
                     "rule": rule,
                     "decided": round(float((found.passes | found.fails).mean()), 4),
-                    "gates_that_pass": asdict(_rate(found.passes.all(axis=1))),
+                    "gates_that_pass": asdict(Rate.of(found.passes.all(axis=1))),
                     "seconds": round(float(found.seconds.mean())),
                 }
 
@@ -272,15 +273,10 @@ def errors(num_gates: int) -> Iterator[Row]:
             yield {
                 "noise": noise,
                 "rule": rule,
-                "false_fails": asdict(_rate(found.fails[:, :-1].any(axis=1))),
-                "harmed_passes": asdict(_rate(found.passes[:, -1])),
-                "harmed_fails": asdict(_rate(found.fails[:, -1])),
+                "false_fails": asdict(Rate.of(found.fails[:, :-1].any(axis=1))),
+                "harmed_passes": asdict(Rate.of(found.passes[:, -1])),
+                "harmed_fails": asdict(Rate.of(found.fails[:, -1])),
             }
-
-
-def _rate(happened: Flags | np.bool_) -> Rate:
-    """How often it happened."""
-    return Rate(count=int(happened.sum()), n=happened.size)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

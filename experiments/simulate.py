@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mainstay.gates.family import decide, printed_interval, weigh_evidence
 from mainstay.gates.policy import Design
@@ -351,6 +351,11 @@ class Rate:
         object.__setattr__(self, "low", round(interval.low, 6))
         object.__setattr__(self, "high", round(interval.high, 6))
 
+    @classmethod
+    def of(cls, happened: ArrayLike) -> Rate:
+        """How often it happened, of all values."""
+        return cls(count=int(np.sum(happened)), n=np.size(happened))
+
 
 @dataclass(frozen=True, kw_only=True)
 class GateRates:
@@ -417,11 +422,11 @@ def simulate_gates(scenario: Scenario, *, num_gates: int, seed: int) -> GateRate
         np.concatenate(column) for column in zip(*batches, strict=True)
     )
     return GateRates(
-        fails=_rate(fails),
-        passes=_rate(passes),
-        harmed_passes=_rate(harmed_passes),
-        unharmed_fails=_rate(unharmed_fails),
-        covers=_rate(covers),
+        fails=Rate.of(fails),
+        passes=Rate.of(passes),
+        harmed_passes=Rate.of(harmed_passes),
+        unharmed_fails=Rate.of(unharmed_fails),
+        covers=Rate.of(covers),
         mean_pairs=round(float(pairs.mean()), 2),
     )
 
@@ -447,8 +452,3 @@ def _simulate_batch(scenario: Scenario, *, num_gates: int, rng: np.random.Genera
         covers.ravel(),
         verdicts.pairs,
     )
-
-
-def _rate(happened: NDArray[Any]) -> Rate:
-    """How often it happened."""
-    return Rate(count=int(happened.sum()), n=happened.size)
