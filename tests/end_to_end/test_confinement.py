@@ -60,6 +60,14 @@ if is_first:
     rewrite()
 """
 
+
+def interrupt_in_fit(project, rewrite):
+    """Have the subject rewrite something and interrupt the gate when it trains."""
+    source = f"REPOSITORY = {str(project.root)!r}\n{INTERRUPTS_THE_GATE.replace('REWRITE', rewrite)}"
+    project.write("src/subject/__init__.py", source)
+    project.edit("src/subject/model.py", "def fit(seed):", "def fit(seed):\n    import subject; subject.interrupt()")
+
+
 WRITES_INTO_THE_LAYER = """
 import hashlib
 import json
@@ -203,11 +211,7 @@ def test_where_workers_are_not_confined_changed_code_of_the_baseline_is_an_error
 def interrupted(project, gate_unconfined):
     """The journal of a gate whose candidate changed the baseline, had a trial of it measured, and interrupted the gate."""
     rewrite = textwrap.indent(REWRITES_THE_BASELINE, "    ")
-    project.write(
-        "src/subject/__init__.py",
-        f"REPOSITORY = {str(project.root)!r}\n{INTERRUPTS_THE_GATE.replace('REWRITE', rewrite)}",
-    )
-    project.edit("src/subject/model.py", "def fit(seed):", "def fit(seed):\n    import subject; subject.interrupt()")
+    interrupt_in_fit(project, rewrite)
     status, _ = gate_unconfined()
     assert status == 130
     (journal,) = project.root.glob(".mainstay/runs/*/journal.jsonl")
@@ -250,9 +254,7 @@ def test_where_workers_are_not_confined_shared_data_changed_before_an_interrupti
     project.write("data/points", "some")
     project.commit("share")
     rewrite = f"    import shutil; data = pathlib.Path(REPOSITORY, 'data'); {change}"
-    source = f"REPOSITORY = {str(project.root)!r}\n{INTERRUPTS_THE_GATE.replace('REWRITE', rewrite)}"
-    project.write("src/subject/__init__.py", source)
-    project.edit("src/subject/model.py", "def fit(seed):", "def fit(seed):\n    import subject; subject.interrupt()")
+    interrupt_in_fit(project, rewrite)
     first, _ = gate_unconfined()
 
     status, run = gate_unconfined("--resume")
@@ -267,9 +269,7 @@ def test_where_workers_are_not_confined_shared_data_changed_before_an_interrupti
 def test_where_workers_are_not_confined_an_interrupted_gate_that_changed_nothing_keeps_its_trials_and_passes(
     project, gate_unconfined
 ):
-    source = f"REPOSITORY = {str(project.root)!r}\n{INTERRUPTS_THE_GATE.replace('REWRITE', '    pass')}"
-    project.write("src/subject/__init__.py", source)
-    project.edit("src/subject/model.py", "def fit(seed):", "def fit(seed):\n    import subject; subject.interrupt()")
+    interrupt_in_fit(project, "    pass")
     first, _ = gate_unconfined()
 
     status, run = gate_unconfined("--resume")
