@@ -13,6 +13,10 @@ from .processes import kill_children
 from .protocol import Event
 
 
+class Listener(threading.Thread):
+    """The thread of the worker itself, which only waits."""
+
+
 class Channel:
     """Channel of JSON lines to and from the gate, over two separate file descriptors.
 
@@ -31,7 +35,7 @@ class Channel:
         for descriptor in (commands, events):
             os.set_inheritable(descriptor, False)
         os.register_at_fork(after_in_child=self._let_go)
-        threading.Thread(target=self._listen, args=(commands,), daemon=True, name="mainstay commands").start()
+        Listener(target=self._listen, args=(commands,), daemon=True, name="mainstay commands").start()
 
     def _listen(self, commands: int) -> None:
         with os.fdopen(commands, "rb") as stream:

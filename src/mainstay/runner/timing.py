@@ -15,6 +15,7 @@ import numbers
 import operator
 import statistics
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
@@ -25,6 +26,7 @@ import pytest
 
 from .accelerators import accelerators_in_use
 from .block_statistics import BenchmarkStatistics
+from .channel import Listener
 from .digests import RecordingError
 from .importing import probe_import
 from .lazy import refuse_lazy_function, refuse_lazy_result
@@ -374,16 +376,17 @@ class Benchmark:
             calls, call_s = self._call_for(warm_up_s, time_calls)
             if calls == 1 and warm_up_s:
                 _, call_s = self._call_for(BLOCK_SECONDS, time_calls)
-            return Ready(call_s=call_s, wall_s=call_s, left=None)
+            return Ready(call_s=call_s, wall_s=call_s, left=None, has_threads=_has_threads())
         spare = rounds // 4
         calls, taken = (warmup_rounds, 0) if warmup_rounds else (spare, spare)
         if warmup_rounds == 1 and spare:
             calls, taken = 2, 1
-        ready = Ready(call_s=None, wall_s=None, left=rounds - taken)
+        ready = Ready(call_s=None, wall_s=None, left=rounds - taken, has_threads=False)
         for _ in range(calls):
             start = self._clock()
             ready["call_s"] = time_calls(1)
             ready["wall_s"] = self._clock() - start
+        ready["has_threads"] = _has_threads()
         return ready
 
     @staticmethod
@@ -497,6 +500,12 @@ def _times(timed: Iterable[TimeAndDelay], *, by_wall_clock: bool) -> list[float]
         ([0.5], [0.75])
     """
     return [seconds + run_delay_s if by_wall_clock else seconds for seconds, run_delay_s in timed]
+
+
+def _has_threads() -> bool:
+    """Whether other Python threads could work between the blocks of this one."""
+    here = threading.current_thread()
+    return any(thread is not here and not isinstance(thread, Listener) for thread in threading.enumerate())
 
 
 def _require_count(name: str, value: Any, *, least: int) -> None:
