@@ -539,9 +539,9 @@ def lowest(session: nox.Session) -> None:
 
 @task(default=False)
 def newest(session: nox.Session) -> None:
-    """Run the tests with the newest versions of everything, constraints left aside."""
+    """Run the tests with the newest versions of everything, constraints left aside, and with new examples of properties."""
     session.install("--upgrade", "--editable", f".[{EXTRAS['test']}]", *GROUP_TEST)
-    run_tests(session, "pytest")
+    run_tests(session, "pytest", "--hypothesis-profile", "new examples")
 
 
 @task(default=False)

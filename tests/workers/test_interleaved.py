@@ -57,28 +57,6 @@ def measure(specs, tmp_path):
     return measure
 
 
-def test_the_blocks_of_both_revisions_are_longer_if_one_has_a_thread_that_could_work_between_them(measure):
-    trials, _ = measure(
-        """
-        import threading
-
-        def test_alone(benchmark):
-            benchmark(time.sleep, 0.002)
-
-        def test_beside_a_thread(benchmark):
-            if os.environ["SIDE"] == "candidate":
-                threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
-            benchmark(time.sleep, 0.002)
-        """,
-        "test_alone",
-        "test_beside_a_thread",
-        seconds=0.4,
-    )
-
-    (alone,), (beside,) = ({len(trial.block_times_s) for trial in trials[name].values()} for name in trials)
-    assert 2 <= beside < alone
-
-
 def test_both_revisions_take_turns_with_equal_blocks_and_only_one_runs_at_a_time(measure, tmp_path):
     trials, result = measure(
         """

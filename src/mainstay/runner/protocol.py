@@ -29,11 +29,6 @@ BLOCK_SECONDS = 0.002
 """Target duration of a block of calls. Other processes take a core for a few milliseconds at a time, and a longer block
 would contain such an interruption unnoticed."""
 
-THREADED_BLOCK_SECONDS = 0.1
-"""Target duration of a block if a revision has further Python threads. Such a thread waits up to 5 ms for the interpreter
-(:func:`sys.getswitchinterval`), so it would do its work between short blocks, where it delays no call; of longer ones, it
-can avoid a twentieth."""
-
 WHOLE = (0.0, 1.0)
 """Block of an evaluation that contains every item."""
 
@@ -181,13 +176,11 @@ class Ready(TypedDict):
         call_s: Seconds of a call, without its run delay; ``None`` if no call was made.
         wall_s: Wall-clock seconds of a call, with its set-up and teardown; ``None`` if no call was made.
         left: Number of calls that may still be made; ``None`` for any number.
-        has_threads: Whether the process has further Python threads, which could work while the other revision has its turn.
     """
 
     call_s: float | None
     wall_s: float | None
     left: int | None
-    has_threads: bool
 
 
 class Block(TypedDict):

@@ -15,7 +15,6 @@ import numbers
 import operator
 import statistics
 import sys
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
@@ -25,8 +24,8 @@ from typing import Any
 import pytest
 
 from .accelerators import accelerators_in_use
+from .background import OtherThreads
 from .block_statistics import BenchmarkStatistics
-from .channel import Listener
 from .digests import RecordingError
 from .importing import probe_import
 from .lazy import refuse_lazy_function, refuse_lazy_result
@@ -67,6 +66,7 @@ class CallTimer:
         disable_gc: Whether the garbage collector is switched off during a round.
         clock: Function that gives the time in seconds.
         run_delay: Meter of the time that the thread waited for a core, which does not count.
+        others: Meter of the time that other threads were kept from, which counts.
         latencies: Time of each call without its run delay, and that delay, if they are timed separately.
         result: What the last call returned.
     """
@@ -80,6 +80,7 @@ class CallTimer:
     disable_gc: bool
     clock: Callable[[], float]
     run_delay: RunDelayMeter
+    others: OtherThreads = field(default_factory=OtherThreads, init=False)
     latencies: list[TimeAndDelay] = field(default_factory=list, init=False)
     result: Any = field(default=None, init=False)
 
@@ -104,6 +105,7 @@ class CallTimer:
         """Time some calls, one by one if each is a latency, with the garbage collector as it is wanted."""
         time_together = partial(self._time_together, accelerators_in_use(), args, kwargs)
         was_enabled = gc.isenabled()
+        self.others.begin_block()
         if self.disable_gc:
             gc.disable()
         try:
@@ -116,21 +118,23 @@ class CallTimer:
             if was_enabled:
                 gc.enable()
         refuse_lazy_result(self.result)
-        return math.fsum(seconds for seconds, _ in spans)
+        return math.fsum(seconds for seconds, _ in spans) + self.others.end_block()
 
     def _time_together(
         self, waits: Sequence[Callable[[], None]], args: Sequence[Any], kwargs: Mapping[str, Any], calls: int
     ) -> TimeAndDelay:
-        target, clock, run_delay = self.target, self.clock, self.run_delay
+        target, clock, run_delay, others = self.target, self.clock, self.run_delay, self.others
         for wait in waits:
             wait()
         before = run_delay.read()
+        others.begin_span()
         start = clock()
         for _ in itertools.repeat(None, calls):
             self.result = target(*args, **kwargs)
         for wait in waits:
             wait()
         seconds = clock() - start
+        others.end_span()
         run_delay_s = run_delay.take_off(before, seconds)  # at once, so that it covers no more than the calls
         if not waits and (first_used := accelerators_in_use()):  # by these calls
             for wait in first_used:
@@ -376,17 +380,16 @@ class Benchmark:
             calls, call_s = self._call_for(warm_up_s, time_calls)
             if calls == 1 and warm_up_s:
                 _, call_s = self._call_for(BLOCK_SECONDS, time_calls)
-            return Ready(call_s=call_s, wall_s=call_s, left=None, has_threads=_has_threads())
+            return Ready(call_s=call_s, wall_s=call_s, left=None)
         spare = rounds // 4
         calls, taken = (warmup_rounds, 0) if warmup_rounds else (spare, spare)
         if warmup_rounds == 1 and spare:
             calls, taken = 2, 1
-        ready = Ready(call_s=None, wall_s=None, left=rounds - taken, has_threads=False)
+        ready = Ready(call_s=None, wall_s=None, left=rounds - taken)
         for _ in range(calls):
             start = self._clock()
             ready["call_s"] = time_calls(1)
             ready["wall_s"] = self._clock() - start
-        ready["has_threads"] = _has_threads()
         return ready
 
     @staticmethod
@@ -500,12 +503,6 @@ def _times(timed: Iterable[TimeAndDelay], *, by_wall_clock: bool) -> list[float]
         ([0.5], [0.75])
     """
     return [seconds + run_delay_s if by_wall_clock else seconds for seconds, run_delay_s in timed]
-
-
-def _has_threads() -> bool:
-    """Whether other Python threads could work between the blocks of this one."""
-    here = threading.current_thread()
-    return any(thread is not here and not isinstance(thread, Listener) for thread in threading.enumerate())
 
 
 def _require_count(name: str, value: Any, *, least: int) -> None:

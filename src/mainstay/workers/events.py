@@ -165,7 +165,6 @@ SCHEMAS: Mapping[Event, Mapping[str, Any]] = {
         call_s={"anyOf": [{"type": "null"}, _SECONDS]},
         wall_s={"anyOf": [{"type": "null"}, _SECONDS]},
         left={"anyOf": [{"type": "null"}, {"type": "integer", "minimum": 0, "maximum": 10**12}]},
-        has_threads={"type": "boolean"},
     ),
     Event.BLOCK: _object(
         protocol.Block,

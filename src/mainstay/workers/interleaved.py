@@ -26,15 +26,7 @@ from typing import NamedTuple
 
 from mainstay.records.findings import MeasuredWith
 from mainstay.records.trials import Outcome, Side, Trial
-from mainstay.runner.protocol import (
-    BLOCK_SECONDS,
-    THREADED_BLOCK_SECONDS,
-    BlockCommand,
-    Command,
-    DoneCommand,
-    Event,
-    Ready,
-)
+from mainstay.runner.protocol import BLOCK_SECONDS, BlockCommand, Command, DoneCommand, Event, Ready
 from mainstay.runner.ready_metrics import READY_METRICS, values_of_blocks
 from mainstay.runner.run_delay import ACCOUNT
 from mainstay.workers.collecting import concerns
@@ -79,7 +71,7 @@ class TimedRequest:
         tasks: The workloads, in the order drawn for this pair.
         seconds: Time of the blocks of each workload, both revisions together. No further blocks are started once they
             have taken more than three times as long by the wall clock, because other processes hold the cores.
-        block_s: Target duration of a block; longer if a revision has further threads.
+        block_s: Target duration of a block.
         limit_s: Time limit in seconds for a worker to become ready, for one block, and to finish a workload.
         seconds_left: Seconds until the pair is stopped; workloads that are not finished by then are dropped.
         measured_with: Revision whose workload files are used.
@@ -282,10 +274,7 @@ class _BothSides:
         sides = self._sides.values()
         blocks = plan_blocks(
             seconds=self._request.seconds,
-            block_s=max(
-                self._request.block_s,
-                THREADED_BLOCK_SECONDS if any(side.ready["has_threads"] for side in sides) else 0.0,
-            ),
+            block_s=self._request.block_s,
             least=max((READY_METRICS[name].least_blocks for name in READY_METRICS.keys() & task.gated), default=2),
             call_s=[side.ready["call_s"] for side in sides],
             left=[side.ready["left"] for side in sides],
@@ -313,7 +302,7 @@ class _TimedSide:
         self._reset()
 
     def _reset(self) -> None:
-        self.ready = Ready(call_s=None, wall_s=None, left=None, has_threads=False)
+        self.ready = Ready(call_s=None, wall_s=None, left=None)
         self.is_ready = False
         self.notes: list[str] = []
         self._is_done = False

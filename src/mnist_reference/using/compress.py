@@ -158,7 +158,8 @@ class Int8Layer(nn.Module):
 
     Example:
         >>> layer = nn.Linear(784, 10)
-        >>> bool(((Int8Layer(layer).weight() - layer.weight).abs() <= Int8Layer(layer).scales / 2 + 1e-9).all())
+        >>> rounded = Int8Layer(layer)
+        >>> bool(((rounded.weight() - layer.weight).abs() <= rounded.scales * 0.5001).all())  # half a step, in float32
         True
     """
 
