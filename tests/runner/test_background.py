@@ -8,6 +8,7 @@ import pytest
 
 from mainstay.runner import background
 from mainstay.runner.background import OtherThreads
+from mainstay.runner.channel import Listener
 from mainstay.runner.run_delay import RunDelayMeter
 from mainstay.runner.timing import CallTimer
 
@@ -111,7 +112,7 @@ def test_a_process_without_other_threads_does_not_wait(used, monkeypatch):
 
 
 def test_the_thread_that_listens_to_the_gate_is_none_of_the_others(used, monkeypatch):
-    listener = background.Listener(target=print)
+    listener = Listener(target=print)
     monkeypatch.setattr(threading, "enumerate", lambda: [threading.current_thread(), listener])
 
     assert make_timer(partial(used, 100.0), LetsIn(used)).time_calls(3) == 0.0
