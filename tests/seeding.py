@@ -1,7 +1,4 @@
-"""Seed every test and every example of a docstring alike, in whatever order they run, so that none fails by chance.
-
-What is made for several tests is seeded too: otherwise its numbers would depend on which of them comes first.
-"""
+"""Seed every test, every example of a docstring, and whatever several tests share, so that none of them fails by chance."""
 
 from __future__ import annotations
 

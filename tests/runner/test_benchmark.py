@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from mainstay.runner import counting, timing, torch_counting
+from mainstay.runner import background, counting, timing, torch_counting
 from mainstay.runner.accelerators import accelerators_in_use
 from mainstay.runner.block_statistics import BlockStatistics
 from mainstay.runner.counting import Counts
@@ -112,7 +112,7 @@ def item(*markers, fixtures=("benchmark",), name="test_a"):
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch):
     """The threads that run the tests are not the workload's."""
-    monkeypatch.setattr(threading, "enumerate", lambda: [threading.current_thread()])
+    monkeypatch.setattr(background, "threads", lambda: [threading.current_thread()])
 
 
 @pytest.fixture
@@ -407,6 +407,16 @@ def test_a_block_in_which_the_run_delay_becomes_unknown_is_one_of_the_wall_clock
 
     assert gate.seconds == pytest.approx([0.002, 0.004])
     assert gate.run_delays == [pytest.approx(0.002), None]
+
+
+def test_time_that_other_threads_take_counts_in_blocks_and_not_in_the_plan(make, clock, monkeypatch):
+    monkeypatch.setattr(background.OtherThreads, "time_kept", lambda *_, **__: 0.004)
+    benchmark, gate = make(2)
+
+    benchmark.pedantic(clock.work, rounds=8, iterations=2)
+
+    assert gate.ready["call_s"] == pytest.approx(0.002)
+    assert gate.seconds == pytest.approx([(2 * 0.002 + 0.004) / 2])
 
 
 def test_numbers_in_extra_info_are_recorded_and_other_things_are_not(make, clock):

@@ -1,68 +1,90 @@
-"""Time that other Python threads of a process would have taken from calls that ended before they could.
+"""Time for which other Python threads keep a workload waiting once a block of its calls has ended.
 
-A thread that becomes ready while another one runs waits up to 5 ms for the interpreter (:func:`sys.getswitchinterval`). A
-block of calls is shorter: the thread would do its work while the other revision has its turn, and delay no call. So it is
-let in when the block has ended, and what it does then is counted as part of the block.
+While a block holds Python's interpreter lock, other threads wait for it, for up to 5 ms (:func:`sys.getswitchinterval`). After
+a block of 2 ms they would run during the other revision's turn, and slow no call. So the worker releases the lock after each
+block, and the time until it has the lock back counts as part of the block.
 
-- :class:`OtherThreads`: meter of that time, block by block.
+- :class:`OtherThreads`: meter of that time.
 """
 
 from __future__ import annotations
 
-import threading
-from time import process_time, sleep, thread_time  # bound here: the measured code may replace them
+from bisect import insort
+from collections.abc import Callable
+from threading import current_thread
+from threading import enumerate as threads
+from time import perf_counter, process_time, sleep, thread_time  # bound here: the measured code may replace them
 
 from .channel import Listener
 
 PAUSE_SECONDS = 5e-5
-"""Time in which a thread that waits for the interpreter wakes up. It then has it until it waits for something, or for 5 ms."""
+"""Time for which the lock is released: enough for a thread that waits for it to wake up."""
+
+MOST_USUAL_SECONDS = 3e-4
+"""Longest wait for the lock that is taken for usual, however often the other threads are busy; a tenth of it is added for each
+span, since the lock is also released between spans."""
 
 
 class OtherThreads:
-    """Meter of the processor time that other threads use between the timed spans of a block.
+    """Meter of the time for which other Python threads keep a workload waiting after its blocks.
 
-    What they use within a span has delayed its calls, if they share the interpreter, and is part of the span.
+    Waiting counts as far as it is longer than usual, other threads used the processor, and they would have had a fair
+    share: each of them at most as long as the calls themselves.
+
+    Args:
+        clock: Function that gives the time in seconds.
 
     Example:
         >>> others = OtherThreads()
-        >>> others.begin_block()
-        >>> others.begin_span()
-        >>> others.end_span()
-        >>> others.end_block() >= 0.0
+        >>> others.begin()
+        >>> others.time_kept(perf_counter(), span_s=0.002, num_spans=1) < 0.1
         True
     """
 
-    def __init__(self) -> None:
-        self._exist = False
-        self._missed_s = self._at_end_s = 0.0
+    def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
+        self._clock = clock
+        self._waits: list[float] = []
+        self._allowed_s = self._used_before_s = 0.0
 
-    def begin_block(self) -> None:
-        """Look whether there are other threads; call this before the first span."""
-        here = threading.current_thread()
-        self._exist = any(not (thread is here or isinstance(thread, Listener)) for thread in threading.enumerate())
-        self._missed_s, self._at_end_s = 0.0, 0.0
+    def begin(self) -> None:
+        """Note what other threads have used; call this before a block."""
+        self._used_before_s = _used_by_others()
 
-    def begin_span(self) -> None:
-        """Count what the other threads did since the last span; call this just before the clock is read."""
-        if self._at_end_s:
-            self._missed_s += _processor_time_of_others() - self._at_end_s
+    def time_kept(self, since: float, *, span_s: float, num_spans: int) -> float:
+        """Release the lock until the threads that wait for it have worked; call this after a block.
 
-    def end_span(self) -> None:
-        """Note what the other threads have done; call this just after the clock is read, before anything lets them in."""
-        if self._exist:
-            self._at_end_s = _processor_time_of_others()
-
-    def end_block(self) -> float:
-        """Let in the threads that are ready, and wait until they have worked.
+        Args:
+            since: Time at which the block ended.
+            span_s: How long its calls took.
+            num_spans: Number of spans in which they were timed; the lock is released between them, too.
 
         Returns:
-            Seconds that other threads used between the spans and now; 0.0 at once if there are no such threads.
+            Seconds for which the others kept this thread waiting; 0.0 at once if there are none.
         """
-        if self._exist:
+        here = current_thread()
+        others = [each for each in threads() if not (each is here or isinstance(each, Listener))]
+        if not others:
+            return 0.0
+        self._allowed_s += len(others) * span_s
+        kept_s, usual_s = 0.0, 0.0
+        while self._allowed_s > 0:
             sleep(PAUSE_SECONDS)
-            self.begin_span()
-        return max(0.0, self._missed_s)
+            now = self._clock()
+            usual_s = usual_s or self._usual(now - since, MOST_USUAL_SECONDS * (1 + num_spans / 10))
+            waited_s = min(now - since - usual_s, _used_by_others() - self._used_before_s - kept_s)
+            kept_s += max(0.0, waited_s)
+            self._allowed_s -= max(0.0, waited_s)
+            if waited_s < PAUSE_SECONDS:
+                break
+            since = self._clock()
+        return kept_s
+
+    def _usual(self, wait_s: float, most_s: float) -> float:
+        """The median of all waits, this one included."""
+        insort(self._waits, wait_s)
+        return min(self._waits[(len(self._waits) - 1) // 2], most_s)
 
 
-def _processor_time_of_others() -> float:
+def _used_by_others() -> float:
+    """Processor time of the other threads of the process, in seconds."""
     return process_time() - thread_time()

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from time import perf_counter  # bound here: a workload that patches the module's clock must not change what is measured
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -46,6 +46,8 @@ MEMORY_CALLS = 3
 """Number of calls for the peak memory: later calls reuse what the first ones allocate."""
 
 
+Returned = TypeVar("Returned")
+
 Arguments = tuple[Sequence[Any], Mapping[str, Any]]
 """Positional and named arguments of a call."""
 
@@ -66,7 +68,6 @@ class CallTimer:
         disable_gc: Whether the garbage collector is switched off during a round.
         clock: Function that gives the time in seconds.
         run_delay: Meter of the time that the thread waited for a core, which does not count.
-        others: Meter of the time that other threads were kept from, which counts.
         latencies: Time of each call without its run delay, and that delay, if they are timed separately.
         result: What the last call returned.
     """
@@ -80,9 +81,28 @@ class CallTimer:
     disable_gc: bool
     clock: Callable[[], float]
     run_delay: RunDelayMeter
-    others: OtherThreads = field(default_factory=OtherThreads, init=False)
     latencies: list[TimeAndDelay] = field(default_factory=list, init=False)
     result: Any = field(default=None, init=False)
+    _num_spans: int = field(default=0, init=False)
+    _ended_at: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        self._others = OtherThreads(self.clock)
+
+    def forget(self) -> None:
+        """Leave out what was timed so far, as a warm-up."""
+        self.latencies.clear()
+        self._num_spans = 0
+
+    def time_kept(self, span_s: float) -> float:
+        """Seconds for which other threads kept this one waiting between the spans since the last such question, and after them.
+
+        Args:
+            span_s: The time of these spans.
+        """
+        kept_s = self._others.time_kept(self._ended_at, span_s=span_s, num_spans=self._num_spans)
+        self._num_spans = 0
+        return kept_s
 
     def time_rounds(self, rounds: int) -> float:
         """Sum the time of some rounds, in seconds."""
@@ -94,18 +114,25 @@ class CallTimer:
         return self._time_span(calls, args, kwargs)
 
     def _time_round(self) -> float:
-        args, kwargs = self.arguments()
+        args, kwargs = self._untimed(self.arguments)
         try:
             return self._time_span(self.iterations, args, kwargs)
         finally:
             if self.teardown:
-                self.teardown(*args, **kwargs)
+                self._untimed(partial(self.teardown, *args, **kwargs))
+
+    def _untimed(self, function: Callable[[], Returned]) -> Returned:
+        """Call what counts neither as a call nor as waiting."""
+        start = self.clock()
+        try:
+            return function()
+        finally:
+            self._ended_at += self.clock() - start
 
     def _time_span(self, calls: int, args: Sequence[Any], kwargs: Mapping[str, Any]) -> float:
         """Time some calls, one by one if each is a latency, with the garbage collector as it is wanted."""
         time_together = partial(self._time_together, accelerators_in_use(), args, kwargs)
         was_enabled = gc.isenabled()
-        self.others.begin_block()
         if self.disable_gc:
             gc.disable()
         try:
@@ -118,28 +145,30 @@ class CallTimer:
             if was_enabled:
                 gc.enable()
         refuse_lazy_result(self.result)
-        return math.fsum(seconds for seconds, _ in spans) + self.others.end_block()
+        return math.fsum(seconds for seconds, _ in spans)
 
     def _time_together(
         self, waits: Sequence[Callable[[], None]], args: Sequence[Any], kwargs: Mapping[str, Any], calls: int
     ) -> TimeAndDelay:
-        target, clock, run_delay, others = self.target, self.clock, self.run_delay, self.others
+        target, clock, run_delay = self.target, self.clock, self.run_delay
         for wait in waits:
             wait()
         before = run_delay.read()
-        others.begin_span()
+        if not self._num_spans:
+            self._others.begin()
         start = clock()
         for _ in itertools.repeat(None, calls):
             self.result = target(*args, **kwargs)
         for wait in waits:
             wait()
         seconds = clock() - start
-        others.end_span()
         run_delay_s = run_delay.take_off(before, seconds)  # at once, so that it covers no more than the calls
         if not waits and (first_used := accelerators_in_use()):  # by these calls
             for wait in first_used:
                 wait()
             seconds = clock() - start
+        self._ended_at = (self._ended_at if self._num_spans else start) + seconds
+        self._num_spans += 1
         return seconds - run_delay_s, run_delay_s
 
 
@@ -207,7 +236,7 @@ class Benchmark:
         """Time calls of a function with these arguments; returns the result of one more call."""
         self.claim("benchmark(...)")
         timer = self._timer(function_to_benchmark, lambda: (args, kwargs))
-        self.measure(timer.time_calls, latencies=timer.latencies)
+        self.measure(timer.time_calls, timer=timer)
         return function_to_benchmark(*args, **kwargs)
 
     def pedantic(  # noqa: PLR0917 - the signature of pytest-benchmark
@@ -252,7 +281,7 @@ class Benchmark:
 
         self._iterations = iterations
         timer = self._timer(target, arguments, teardown=teardown, iterations=iterations)
-        self.measure(timer.time_rounds, latencies=timer.latencies, rounds=rounds, warmup_rounds=warmup_rounds)
+        self.measure(timer.time_rounds, timer=timer, rounds=rounds, warmup_rounds=warmup_rounds)
         if not self._num_calls and not self._sizes:
             timer.time_rounds(1)
         return timer.result
@@ -295,7 +324,7 @@ class Benchmark:
         self,
         time_calls: Callable[[int], float],
         *,
-        latencies: list[TimeAndDelay],
+        timer: CallTimer | None = None,
         rounds: int | None = None,
         warmup_rounds: int = 0,
         warm_up_s: float = WARM_UP_SECONDS,
@@ -304,15 +333,14 @@ class Benchmark:
 
         Args:
             time_calls: Function that makes a number of calls and returns their time in seconds.
-            latencies: List to which ``time_calls`` adds the time and the run delay of each call, if calls are timed
-                separately.
+            timer: Timer of the calls, unless they are made in other processes.
             rounds: Maximum number of timed calls; ``None`` for any number.
             warmup_rounds: Number of warm-up calls, if the number of calls is limited; one more is made if it is one.
             warm_up_s: Duration of warm-up calls if their number is not given; at least one call is made.
         """
         try:
             with self.run_delay:
-                self._measure(time_calls, latencies, rounds, warmup_rounds, warm_up_s)
+                self._measure(time_calls, timer, rounds, warmup_rounds, warm_up_s)
         except RecordingError as error:
             self.misuse = str(error)  # it counts even if the test catches it
             raise
@@ -323,7 +351,7 @@ class Benchmark:
     def _measure(
         self,
         time_calls: Callable[[int], float],
-        latencies: list[TimeAndDelay],
+        timer: CallTimer | None,
         rounds: int | None,
         warmup_rounds: int,
         warm_up_s: float,
@@ -332,11 +360,12 @@ class Benchmark:
             self._sizes = self._measure_memory(time_calls, rounds)
             return
         ready = self._warm_up(time_calls, rounds, warmup_rounds, warm_up_s)
-        latencies.clear()
+        if timer:
+            timer.forget()
         gc.collect()
         gc.freeze()
         try:
-            self._obey(time_calls, ready, latencies)
+            self._obey(time_calls, ready, timer)
         finally:
             gc.unfreeze()
 
@@ -408,13 +437,14 @@ class Benchmark:
             calls = max(1, min(2 * calls, int(BLOCK_SECONDS * calls / max(seconds_now, 1e-9))))
         return made, call_s
 
-    def _obey(self, time_calls: Callable[[int], float], ready: Ready, latencies: Sequence[TimeAndDelay]) -> None:
+    def _obey(self, time_calls: Callable[[int], float], ready: Ready, timer: CallTimer | None) -> None:
         """Run the blocks that the gate asks for; their times are those of one iteration of each round."""
         blocks: list[TimeAndDelay] = []
         self._channel.send(Event.READY, **ready)
         while (command := self._receive())["do"] == Command.BLOCK:
             calls, taken_off_s = command["calls"], self.run_delay.total_s
-            seconds = time_calls(calls) / self._iterations
+            seconds = time_calls(calls)
+            seconds = (seconds + (timer.time_kept(seconds) if timer else 0.0)) / self._iterations
             run_delay_s = (self.run_delay.total_s - taken_off_s) / self._iterations
             is_known = self.run_delay.is_known
             if not is_known:  # it may have been known for the first calls of the block
@@ -425,7 +455,7 @@ class Benchmark:
             self._num_calls += calls
             self._channel.send(Event.BLOCK, **Block(seconds=seconds, run_delay_s=run_delay_s if is_known else None))
         self._block_times_s = _times(blocks, by_wall_clock=command["by_wall_clock"])
-        self._latencies_s = _times(latencies, by_wall_clock=command["by_wall_clock"])
+        self._latencies_s = _times(timer.latencies if timer else (), by_wall_clock=command["by_wall_clock"])
         calls = self._num_calls // max(1, len(blocks))
         self.stats = BenchmarkStatistics(self, self._block_times_s, max(1, calls), self._options)
 
@@ -542,7 +572,7 @@ class ImportTimer:
                 seconds.append(imported.seconds)
             return math.fsum(seconds[-calls:])
 
-        self._benchmark.measure(time_calls, latencies=[], warm_up_s=0.0)
+        self._benchmark.measure(time_calls, warm_up_s=0.0)
         return statistics.fmean(seconds)
 
     @property
