@@ -19,7 +19,6 @@ import json
 import re
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -28,10 +27,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import uv
-
 from experiments.provenance import ROOT, commit, load, write_results
-from experiments.repositories import environ, git
+from experiments.repositories import environ, fetch_source, git
 from mainstay.workers.machine import describe_machine
 
 RESULTS = ROOT / "docs" / "results" / "adoption.json"
@@ -101,13 +98,13 @@ class Trial:
 
     def __init__(self, project: Project, folder: Path) -> None:
         self._project = project
-        self._root = folder / "repository"
         self._folder = folder
         self._commands = 0
 
     def run(self) -> dict[str, Any]:
         """Fetch, adopt, gate; what came of it."""
-        self._fetch()
+        self._root = fetch_source(self._project.name, self._project.version, self._folder)
+        self._commit("Import the source distribution")
         start, load_at_start = time.monotonic(), load()
         adopted = self._mainstay("init", "--yes")
         minutes = (time.monotonic() - start) / 60
@@ -137,28 +134,6 @@ class Trial:
         if (self._project.slow_file or times_import) and self._plant():
             row["planted_slowdown"] = self._gate()
         return row
-
-    def _fetch(self) -> None:
-        wanted = f"{self._project.name}=={self._project.version}"
-        command = [
-            uv.find_uv_bin(),
-            "tool",
-            "run",
-            "pip",
-            "download",
-            "--quiet",
-            "--no-deps",
-            "--no-binary=:all:",
-            wanted,
-        ]
-        subprocess.run([*command, "--dest", str(self._folder)], check=True)
-        (archive,) = self._folder.glob("*.tar.gz")
-        with tarfile.open(archive) as packed:
-            packed.extractall(self._folder / "unpacked", filter="data")
-        (tree,) = (self._folder / "unpacked").iterdir()
-        tree.rename(self._root)
-        self._git("init", "--quiet", "--initial-branch=main")
-        self._commit("Import the source distribution")
 
     def _git(self, *arguments: str) -> str:
         return git(self._root, *arguments)

@@ -1,10 +1,13 @@
-"""Repositories that an experiment makes: their git, and edits of their files."""
+"""Repositories that an experiment makes: their git, edits of their files, and source distributions to begin with."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import tarfile
 from pathlib import Path
+
+import uv
 
 
 def environ(*, date: str = "") -> dict[str, str]:
@@ -32,3 +35,22 @@ def replace_once(file: Path, old: str, new: str) -> None:
     if text.count(old) != 1:
         raise ValueError(f"{old!r} occurs {text.count(old)} times in {file}")
     file.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def fetch_source(name: str, version: str, folder: Path) -> Path:
+    """Unpack a source distribution from the package index into an empty repository; returns its root.
+
+    Args:
+        name: Of the project.
+        version: Of the distribution.
+        folder: An empty folder.
+    """
+    command = [uv.find_uv_bin(), "tool", "run", "pip", "download", "--quiet", "--no-deps", "--no-binary=:all:"]
+    subprocess.run([*command, f"{name}=={version}", "--dest", str(folder)], check=True)
+    (archive,) = folder.glob("*.tar.gz")
+    with tarfile.open(archive) as packed:
+        packed.extractall(folder / "unpacked", filter="data")
+    (tree,) = (folder / "unpacked").iterdir()
+    root = tree.rename(folder / "repository")
+    git(root, "init", "--quiet", "--initial-branch=main")
+    return root

@@ -1,0 +1,252 @@
+"""Gate suites of benchmarks of other people's projects: unchanged, with a renamed local, and with one function a fifth slower.
+
+Run from the root of the repository, about five minutes a gate; it continues where it stopped::
+
+    python -m experiments.public_suites
+    python -m experiments.public_suites --only pluggy --gates 1
+
+Each project is its source distribution, fetched by pip and committed to a repository of its own in a temporary folder.
+``mainstay init --yes`` sets it up; then the proof of unchanged code is switched off, so that every benchmark is timed. One
+gate that is not counted builds the environments. The slower function wastes a fifth of its own time after each call, and
+only benchmarks that call it may fail.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.provenance import RESULTS, Row, Rows, commit, load, machine_name
+from experiments.repositories import environ, fetch_source, git, replace_once
+from experiments.selftest import VERDICTS
+
+WASTED = 0.2
+SHARE_OF_LIMIT = 0.85
+"""Share of the time of a gate that it may measure; the rest is for installing and for the last pair."""
+
+SLOWER = """
+
+
+def _slower(function):
+    from functools import wraps
+    from time import perf_counter
+
+    @wraps(function)
+    def slower(*args, **kwargs):
+        start = perf_counter()
+        result = function(*args, **kwargs)
+        spent = perf_counter() - start
+        while perf_counter() - start < {factor} * spent:
+            pass
+        return result
+
+    return slower
+
+
+{name} = _slower({name})
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """The benchmarks of a project.
+
+    Attributes:
+        name: On the package index.
+        version: Of its source distribution.
+        minutes: Time that a gate may take.
+        renamed: File, local name, new name.
+        slower: File, and the function as that file names it at its end.
+        slowed: Pattern of the names of the benchmarks that call it.
+    """
+
+    name: str
+    version: str
+    minutes: int
+    renamed: tuple[str, str, str]
+    slower: tuple[str, str]
+    slowed: str
+
+
+SUITES = (
+    Suite(
+        name="pluggy",
+        version="1.7.0",
+        minutes=5,
+        renamed=("src/pluggy/_execution.py", "results", "answers"),
+        slower=("src/pluggy/_execution.py", "_multicall"),
+        slowed=r"test_hook_and_wrappers_speed|test_hookimpl_with_default_speed|test_call_hook",
+    ),
+    Suite(
+        name="cattrs",
+        version="26.2.1",
+        minutes=10,
+        renamed=("src/cattrs/dispatch.py", "handler", "hook"),
+        slower=("src/cattrs/converters.py", "BaseConverter.structure"),
+        slowed=r"test_structure_",
+    ),
+    Suite(
+        name="yarl",
+        version="1.25.1",
+        minutes=15,
+        renamed=("yarl/_path.py", "resolved_path", "kept"),
+        slower=("yarl/_url.py", "URL.joinpath"),
+        slowed=r"test_url_joinpath(_encoded(_long)?)?$",
+    ),
+)
+CASES = ("itself", "a renamed local", "a function a fifth slower")
+
+
+class Project:
+    """A suite in a repository of its own.
+
+    Args:
+        suite: Which.
+        folder: An empty folder.
+    """
+
+    def __init__(self, suite: Suite, folder: Path) -> None:
+        self._suite = suite
+        self._root = fetch_source(suite.name, suite.version, folder)
+        self._commit("Import the source distribution")
+        self._mainstay("init", "--yes", "--no-gate").check_returncode()
+        replace_once(self._root / "pyproject.toml", "[tool.mainstay]\n", "[tool.mainstay]\nproof = false\n")
+        self._commit("Adopt mainstay")
+        self._git("branch", "base")
+        self.gate(CASES[0])
+
+    def gate(self, case: str) -> Row:
+        """Make the change, gate it; one row of the results."""
+        self._git("checkout", "--quiet", "--force", "-B", "change", "base")
+        if case != CASES[0]:
+            self._edit(case)
+            self._commit(case)
+        before, load_at_start, start = self._documents(), load(), time.monotonic()
+        budget = round(60 * SHARE_OF_LIMIT * self._suite.minutes)
+        done = self._mainstay("gate", "--baseline", "base", "--candidate", "change", "--seconds", str(budget))
+        seconds = time.monotonic() - start
+        found = self._documents()
+        run: Mapping[str, Any] = json.loads(found[-1].read_text("utf-8")) if found > before else {}
+        findings = run.get("findings", [])
+        failed = [_benchmark(finding) for finding in findings if finding["verdict"] == "fail"]
+        is_slowed = case == CASES[2]
+        return {
+            "suite": self._suite.name,
+            "version": self._suite.version,
+            "case": case,
+            "commit": commit(),
+            "machine": machine_name(),
+            "load_at_start": load_at_start,
+            "verdict": run.get("verdict", "error"),
+            "seconds": round(seconds, 1),
+            "benchmarks": len({finding["metric"]["workload"] for finding in findings}),
+            "findings": dict(Counter(finding["verdict"] for finding in findings)),
+            "pairs": max((finding["num_pairs"] for finding in findings), default=0),
+            "failed": failed,
+            "wrongly_failed": [each for each in failed if not (is_slowed and re.search(self._suite.slowed, each))],
+            "trouble": "" if run else done.stderr[-2000:],
+        }
+
+    def _edit(self, case: str) -> None:
+        if case == CASES[1]:
+            file, old, new = self._suite.renamed
+            path = self._root / file
+            text = path.read_text("utf-8")
+            if new in text or old not in text:
+                raise ValueError(f"{old} cannot become {new} in {path}")
+            path.write_text(re.sub(rf"\b{old}\b", new, text), "utf-8")
+        else:
+            file, name = self._suite.slower
+            with (self._root / file).open("a", encoding="utf-8") as stream:
+                stream.write(SLOWER.format(name=name, factor=1 + WASTED))
+
+    def _git(self, *arguments: str) -> str:
+        return git(self._root, *arguments)
+
+    def _commit(self, message: str) -> None:
+        self._git("add", "--all", "--force", ":/", ":(exclude).mainstay/*")
+        self._git("commit", "--quiet", "--message", message)
+
+    def _mainstay(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "mainstay", *arguments]
+        return subprocess.run(command, cwd=self._root, env=environ(), capture_output=True, text=True, check=False)
+
+    def _documents(self) -> list[Path]:
+        return sorted((self._root / ".mainstay" / "runs").glob("*/run.json"))
+
+
+def _benchmark(finding: Mapping[str, Any]) -> str:
+    """Name of a benchmark without its file and its parameters."""
+    name: str = finding["metric"]["workload"].partition("::")[2]
+    return name.partition("[")[0]
+
+
+def summarise(gates: Sequence[Row]) -> list[Row]:
+    """What the gates of each suite and case came to."""
+    kinds = dict.fromkeys((gate["suite"], gate["case"]) for gate in gates)
+    return [_summarise_kind([gate for gate in gates if (gate["suite"], gate["case"]) == kind]) for kind in kinds]
+
+
+def _summarise_kind(gates: Sequence[Row]) -> Row:
+    verdicts = Counter(gate["verdict"] for gate in gates)
+    (limit,) = {60 * suite.minutes for suite in SUITES if suite.name == gates[0]["suite"]}
+    return {
+        **{key: gates[0][key] for key in ("suite", "version", "case", "benchmarks")},
+        "gates": len(gates),
+        **{verdict: verdicts[verdict] for verdict in VERDICTS},
+        "wrongly_failed": sum(bool(gate["wrongly_failed"]) for gate in gates),
+        "inconclusive_benchmarks": round(
+            sum(gate["findings"].get("inconclusive", 0) for gate in gates) / len(gates), 1
+        ),
+        "seconds": round(sum(gate["seconds"] for gate in gates) / len(gates), 1),
+        "within_limit": sum(gate["seconds"] <= limit for gate in gates),
+        "limit_s": limit,
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Gate what is missing and write what all gates came to; 1 where a benchmark failed that nobody slowed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--gates", type=int, default=5, help="of each suite and case")
+    names = [suite.name for suite in SUITES]
+    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="SUITE")
+    parser.add_argument("--output", type=Path, default=RESULTS / "public_suites.json")
+    options = parser.parse_args(argv)
+
+    def document(gates: Sequence[Row]) -> Row:
+        return {
+            "provenance": {
+                "command": f"python -m experiments.public_suites --gates {options.gates}",
+                "commits": dict(Counter(gate["commit"] for gate in gates)),
+                "machines": dict(Counter(gate["machine"] for gate in gates)),
+            },
+            "cases": summarise(gates),
+            "gates": gates,
+        }
+
+    gates = Rows(options.output, "gates", document)
+    for suite in SUITES:
+        done = Counter(gate["case"] for gate in gates.done if gate["suite"] == suite.name)
+        missing = [case for number in range(options.gates) for case in CASES if done[case] <= number]
+        if suite.name in options.only and missing:
+            with tempfile.TemporaryDirectory() as folder:
+                project = Project(suite, Path(folder))
+                for case in missing:
+                    gates.add(project.gate(case))
+    for row in summarise(gates.done):
+        print(json.dumps(row))
+    return int(any(gate["wrongly_failed"] for gate in gates.done))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
