@@ -5,7 +5,7 @@ Run from the root of the repository, about a minute a gate; it continues where i
     python -m experiments.planted_events --gates 10 --load 0 2
 
 A slowdown is planted into one function of the subject of the self-test: steadily, or in rare calls that each take 1, 15
-or 50 ms longer and make up 5 % in the mean, or by a thread of the library's own that keeps the interpreter from it.
+or 50 ms longer and make up 5 % in the mean, or by a background thread of the library, which holds the interpreter lock.
 Estimators that trim, or leave interrupted blocks out, lose the rare ones. How large each came out is measured apart, by
 processor time in one process: of the function with and without the slowdown, in turns; or of the thread beside the calls.
 Another workload is left as it is, and nothing is planted in the control.

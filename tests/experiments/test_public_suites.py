@@ -11,7 +11,7 @@ from experiments.public_suites import CASES, SLOWER, SUITES, summarise
 
 def test_the_slower_function_does_the_same(tmp_path):
     module = tmp_path / "module.py"
-    text = "class A:\n    def add(self, a, *, b):\n        return a + b\n"
+    text = "class A:\n    def add(self, a, *, b):\n        return self.add(a - 1, b=b + 1) if a else b\n"
     module.write_text(text + SLOWER.format(name="A.add", factor=1.2))
 
     slower = runpy.run_path(str(module))["A"]
@@ -61,23 +61,29 @@ def test_verdicts_and_times_are_counted_by_suite_and_case():
     assert (second["case"], second["fail"], second["wrongly_failed"]) == (CASES[1], 1, 1)
 
 
-def test_gates_that_are_there_are_not_repeated_and_a_wrong_fail_ends_with_1(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("slowed", "status"),
+    [
+        pytest.param({"verdict": "fail"}, 0, id="seen"),
+        pytest.param({"verdict": "pass"}, 1, id="passed"),
+        pytest.param({"verdict": "fail", "wrongly_failed": ["test_a"]}, 1, id="another-named"),
+    ],
+)
+def test_gates_that_are_there_are_not_repeated_and_what_is_wrong_ends_with_1(tmp_path, monkeypatch, slowed, status):
     asked = []
 
     class Project:
         def __init__(self, suite, folder):
-            self.suite = suite.name
+            self.facts = {"suite": suite.name, "version": suite.version, "commit": "c", "machine": "m"}
 
         def gate(self, case):
             asked.append(case)
-            return gate(
-                suite=self.suite, case=case, commit="c", machine="m", wrongly_failed=["test_a"] * (case == CASES[2])
-            )
+            return gate(case=case, **self.facts, **(slowed if case == CASES[2] else {}))
 
     monkeypatch.setattr(public_suites, "Project", Project)
     arguments = ["--only", "pluggy", "--output", str(tmp_path / "rows.json"), "--gates"]
 
-    assert public_suites.main([*arguments, "1"]) == 1
+    assert public_suites.main([*arguments, "1"]) == status
     assert asked == [*CASES]
-    assert public_suites.main([*arguments, "2"]) == 1
+    assert public_suites.main([*arguments, "2"]) == status
     assert asked == [*CASES, *CASES]

@@ -410,7 +410,7 @@ def test_a_block_in_which_the_run_delay_becomes_unknown_is_one_of_the_wall_clock
 
 
 def test_time_that_other_threads_take_counts_in_blocks_and_not_in_the_plan(make, clock, monkeypatch):
-    monkeypatch.setattr(background.OtherThreads, "time_kept", lambda *_, **__: 0.004)
+    monkeypatch.setattr(background.OtherThreads, "end_block", lambda _: 0.004)
     benchmark, gate = make(2)
 
     benchmark.pedantic(clock.work, rounds=8, iterations=2)

@@ -70,6 +70,7 @@ class CallTimer:
         run_delay: Meter of the time that the thread waited for a core, which does not count.
         latencies: Time of each call without its run delay, and that delay, if they are timed separately.
         result: What the last call returned.
+        others: Meter of the time for which other threads keep this one waiting, which counts.
     """
 
     target: Callable[..., Any]
@@ -83,26 +84,14 @@ class CallTimer:
     run_delay: RunDelayMeter
     latencies: list[TimeAndDelay] = field(default_factory=list, init=False)
     result: Any = field(default=None, init=False)
-    _num_spans: int = field(default=0, init=False)
-    _ended_at: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
-        self._others = OtherThreads(self.clock)
+        self.others = OtherThreads(self.clock, self.run_delay)
 
     def forget(self) -> None:
         """Leave out what was timed so far, as a warm-up."""
         self.latencies.clear()
-        self._num_spans = 0
-
-    def time_kept(self, span_s: float) -> float:
-        """Seconds for which other threads kept this one waiting between the spans since the last such question, and after them.
-
-        Args:
-            span_s: The time of these spans.
-        """
-        kept_s = self._others.time_kept(self._ended_at, span_s=span_s, num_spans=self._num_spans)
-        self._num_spans = 0
-        return kept_s
+        self.others.forget()
 
     def time_rounds(self, rounds: int) -> float:
         """Sum the time of some rounds, in seconds."""
@@ -122,12 +111,9 @@ class CallTimer:
                 self._untimed(partial(self.teardown, *args, **kwargs))
 
     def _untimed(self, function: Callable[[], Returned]) -> Returned:
-        """Call what counts neither as a call nor as waiting."""
-        start = self.clock()
-        try:
+        """Call what counts neither as a call nor as a wait."""
+        with self.others.left_out():
             return function()
-        finally:
-            self._ended_at += self.clock() - start
 
     def _time_span(self, calls: int, args: Sequence[Any], kwargs: Mapping[str, Any]) -> float:
         """Time some calls, one by one if each is a latency, with the garbage collector as it is wanted."""
@@ -150,25 +136,23 @@ class CallTimer:
     def _time_together(
         self, waits: Sequence[Callable[[], None]], args: Sequence[Any], kwargs: Mapping[str, Any], calls: int
     ) -> TimeAndDelay:
-        target, clock, run_delay = self.target, self.clock, self.run_delay
+        target, clock, run_delay, others = self.target, self.clock, self.run_delay, self.others
         for wait in waits:
-            wait()
+            self._untimed(wait)
         before = run_delay.read()
-        if not self._num_spans:
-            self._others.begin()
+        others.begin_span()
         start = clock()
         for _ in itertools.repeat(None, calls):
             self.result = target(*args, **kwargs)
         for wait in waits:
             wait()
         seconds = clock() - start
+        others.end_span()
         run_delay_s = run_delay.take_off(before, seconds)  # at once, so that it covers no more than the calls
         if not waits and (first_used := accelerators_in_use()):  # by these calls
             for wait in first_used:
-                wait()
+                self._untimed(wait)
             seconds = clock() - start
-        self._ended_at = (self._ended_at if self._num_spans else start) + seconds
-        self._num_spans += 1
         return seconds - run_delay_s, run_delay_s
 
 
@@ -444,7 +428,7 @@ class Benchmark:
         while (command := self._receive())["do"] == Command.BLOCK:
             calls, taken_off_s = command["calls"], self.run_delay.total_s
             seconds = time_calls(calls)
-            seconds = (seconds + (timer.time_kept(seconds) if timer else 0.0)) / self._iterations
+            seconds = (seconds + (timer.others.end_block() if timer else 0.0)) / self._iterations
             run_delay_s = (self.run_delay.total_s - taken_off_s) / self._iterations
             is_known = self.run_delay.is_known
             if not is_known:  # it may have been known for the first calls of the block
