@@ -28,10 +28,12 @@ import numpy as np
 from experiments.load import busy_processes
 from experiments.provenance import RESULTS, Row, Rows, commit, machine_name
 from experiments.selftest import VERDICTS, Repository
+from mainstay.gates.policy import Design
 
 SHARE, MARGIN = 0.05, 0.02
 HARMED, LEFT = "test_tokenize", "test_augment"
 CONFIRM_SECONDS = 10.0
+FIRST_LOOK = Design(num_gated=2).looks[0]
 
 PLANTED = """
 from os import urandom as _urandom
@@ -174,7 +176,7 @@ def run_gate(repository: Planted, case: str, busy: int) -> Row:
         gate = repository.gate()
     run = gate["run"]
     findings = {finding["metric"]["workload"].partition("::")[2]: finding for finding in run.get("findings", [])}
-    kept = ("verdict", "num_pairs", "estimate", "standard_deviation")
+    kept = ("verdict", "num_pairs", "estimate", "standard_deviation", "degradations")
     return {
         "case": case,
         "busy": busy,
@@ -197,9 +199,14 @@ def summarise(gates: Sequence[Row]) -> list[Row]:
 
 
 def summarise_kind(gates: Sequence[Row]) -> Row:
-    """Verdicts, and the estimate of the slowdown beside its size."""
+    """Verdicts, and the size of the slowdown as it was planted and as the pairs up to the first look show it.
+
+    Every gate has those pairs. The final estimates of gates that stop once they are sure are too large on average.
+    """
     verdicts = Counter(gate["harmed"]["verdict"] for gate in gates if gate["harmed"])
-    seen = [math.expm1(gate["harmed"]["estimate"]) for gate in gates if gate["harmed"]]
+    whole = [gate for gate in gates if gate["harmed"] and len(gate["harmed"]["degradations"]) >= FIRST_LOOK]
+    seen = [math.expm1(np.mean(gate["harmed"]["degradations"][:FIRST_LOOK])) for gate in whole]
+    differences = [each - gate["planted"] for each, gate in zip(seen, whole, strict=True)]
     noise = [gate["harmed"]["standard_deviation"] for gate in gates if gate["harmed"]]
     return {
         "case": gates[0]["case"],
@@ -209,6 +216,10 @@ def summarise_kind(gates: Sequence[Row]) -> Row:
         "false_fails": sum(bool(gate["left"]) and gate["left"]["verdict"] == "fail" for gate in gates),
         "planted": round(float(np.mean([gate["planted"] for gate in gates])), 4),
         "estimated": round(float(np.mean(seen)), 4) if seen else None,
+        "difference": round(float(np.mean(differences)), 4) if differences else None,
+        "error_of_the_difference": round(float(np.std(differences, ddof=1) / math.sqrt(len(differences))), 4)
+        if len(differences) > 1
+        else None,
         "sd_of_a_pair": round(float(np.sqrt(np.mean(np.square(noise)))), 4) if noise else None,
         "pairs": round(float(np.mean([gate["harmed"]["num_pairs"] for gate in gates if gate["harmed"]] or [0])), 1),
         "seconds": round(float(np.mean([gate["seconds"] for gate in gates])), 1),
