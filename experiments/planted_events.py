@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.load import busy_processes
-from experiments.provenance import RESULTS, Row, Rows, commit, machine_name
+from experiments.provenance import RESULTS, Row, Rows, commit, machine_name, versions
 from experiments.selftest import VERDICTS, Repository
 from mainstay.gates.policy import Design
 
@@ -215,8 +215,8 @@ def summarise_kind(gates: Sequence[Row]) -> Row:
         **{verdict: verdicts[verdict] for verdict in VERDICTS},
         "false_fails": sum(bool(gate["left"]) and gate["left"]["verdict"] == "fail" for gate in gates),
         "planted": round(float(np.mean([gate["planted"] for gate in gates])), 4),
-        "estimated": round(float(np.mean(seen)), 4) if seen else None,
-        "difference": round(float(np.mean(differences)), 4) if differences else None,
+        "estimated": round(float(np.mean(seen)), 4) + 0.0 if seen else None,
+        "difference": round(float(np.mean(differences)), 4) + 0.0 if differences else None,
         "error_of_the_difference": round(float(np.std(differences, ddof=1) / math.sqrt(len(differences))), 4)
         if len(differences) > 1
         else None,
@@ -241,6 +241,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "command": f"python -m experiments.planted_events --gates {options.gates}",
                 "commits": dict(Counter(gate["commit"] for gate in gates)),
                 "machines": dict(Counter(gate["machine"] for gate in gates)),
+                "versions": versions("python", "numpy"),
                 "margin": MARGIN,
             },
             "cases": summarise(gates),

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.provenance import RESULTS, Row, Rows, commit, load, machine_name
+from experiments.provenance import RESULTS, Row, Rows, commit, load, machine_name, versions
 from experiments.repositories import environ, fetch_source, git, replace_once
 from experiments.selftest import VERDICTS
 
@@ -254,6 +254,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "command": f"python -m experiments.public_suites --gates {options.gates}",
                 "commits": dict(Counter(gate["commit"] for gate in gates)),
                 "machines": dict(Counter(gate["machine"] for gate in gates)),
+                "versions": versions("python", "mainstay"),
             },
             "cases": summarise(gates),
             "gates": gates,

@@ -52,6 +52,7 @@ FINDERS: Mapping[str, Callable[[Any], Iterator[Finding]]] = {
     "history_scale": gate_findings.history_scale,
     "groups": simulation_findings.groups,
     "multiplicity": simulation_findings.multiplicity,
+    "planted_events": gate_findings.planted_events,
     "pair_lengths": simulation_findings.pair_lengths,
 }
 """What reads each file, by its name."""

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from scripts.documentation.charts import Axis, Bar, Row, draw_intervals, draw_stacks
-from scripts.documentation.marks import SHARE, Finding, gain_mark, limits, percent, plain, rate_mark, spread, steps
+from scripts.documentation.marks import (
+    SHARE,
+    Finding,
+    gain_mark,
+    limits,
+    percent,
+    plain,
+    rate_mark,
+    spread,
+    steps,
+)
 
 
 def clean_changes(document: Any) -> Iterator[Finding]:
@@ -83,6 +93,50 @@ def interruptions(document: Any) -> Iterator[Finding]:
     yield Finding(
         f"Of {document['moments']} interrupted gates, {document['with_faults'] or 'none'} left anything behind, lost "
         f"anything or exited with an unexpected status. {by_signal}."
+    )
+
+
+def planted_events(document: Any) -> Iterator[Finding]:
+    """Slowdowns of different shapes: whether they were seen, and how far the estimates lie from what was planted."""
+    cases = document["cases"]
+    slowed, controls = ([row for row in cases if (row["case"] == "nothing") is wanted] for wanted in (False, True))
+
+    def total(rows: Sequence[Mapping[str, Any]], key: str) -> int:
+        return sum(row[key] for row in rows)
+
+    loads = sorted({row["busy"] for row in cases})
+    beside = (
+        "an otherwise idle machine"
+        if loads == [0]
+        else "machines with " + " or ".join(map(str, loads)) + " busy processes"
+    )
+    bars = [
+        Bar(
+            f"{row['case']}, {row['busy']} busy",
+            (row["fail"], row["inconclusive"] + row["error"], row["pass"]),
+            f"{row['fail']} · {row['inconclusive'] + row['error']} · {row['pass']}",
+        )
+        for row in cases
+    ]
+    longest = max(sum(bar.parts) for bar in bars)
+    measured = [row for row in slowed if row["error_of_the_difference"] is not None]
+    differences = "; ".join(
+        f"{row['case']}, {row['busy']} busy: {100 * row['difference']:+.1f} ± {100 * row['error_of_the_difference']:.1f}"
+        for row in measured
+    )
+    yield Finding(
+        f"On {beside}, {total(slowed, 'fail')} of {total(slowed, 'gates')} gates of a slowdown of 5 % failed, and "
+        f"{total(slowed, 'pass') or 'none'} passed it. Without one, {total(controls, 'fail') or 'none'} of "
+        f"{total(controls, 'gates')} failed; the workload that is never slowed failed in {total(cases, 'false_fails') or 'none'} of "
+        f"{total(cases, 'gates')}. The slowdown that the pairs up to the first look show, less the one that was confirmed apart, in "
+        f"percentage points with its standard error: {differences}.",
+        draw_stacks(
+            "planted-slowdowns",
+            "Verdicts on the workload that is slowed, by the shape of the slowdown and by the load",
+            bars,
+            axis=Axis("gates", steps(0, longest), (0, longest)),
+            series=["fail", "inconclusive", "pass"],
+        ),
     )
 
 
