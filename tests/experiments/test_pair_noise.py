@@ -1,10 +1,8 @@
-"""What is made of the blocks of a pair, and what is planted; nothing is timed here."""
+"""What is made of the blocks of a pair; nothing is timed here."""
 
 import importlib
 import math
-from typing import Any
 
-import numpy as np
 import psutil
 import pytest
 
@@ -15,11 +13,6 @@ from mainstay.records.trials import Outcome, Side, Trial
 @pytest.fixture(scope="module")
 def pair_noise():
     return importlib.import_module("experiments.pair_noise")
-
-
-@pytest.fixture(scope="module")
-def planted_events():
-    return importlib.import_module("experiments.planted_events")
 
 
 def trial(side, blocks, delays=(), **values):
@@ -100,57 +93,3 @@ def test_load_is_made_and_ends(number):
         assert len(busy) == number
 
     assert not any(process.is_running() for process in busy)
-
-
-@pytest.mark.parametrize(
-    ("case", "num_slow"), [("steady", 4_000), ("rare, 1 ms", 200), ("rare, 15 ms", 13), ("rare, 50 ms", 4)]
-)
-def test_a_planted_slowdown_has_its_size_in_the_mean_whatever_its_shape(planted_events, case, num_slow):
-    class Clock:
-        now = 0.0
-
-        def __call__(self):
-            self.now += 1e-6
-            return self.now
-
-    clock = Clock()
-
-    def tokenize(*_):
-        clock.now += 0.001
-
-    module: dict[str, Any] = {"tokenize": tokenize, "_clock": clock}
-    text = planted_events.CASES[case].replace("from time import thread_time as _clock", "")
-    exec(text.replace("from os import urandom as _urandom", "_urandom = bytes"), module)  # noqa: S102 - our own text
-
-    spans = []
-    for _ in range(4_000):
-        start = clock.now
-        module["tokenize"]("text", {})
-        spans.append(clock.now - start)
-
-    assert np.mean(spans) == pytest.approx(0.00105, rel=0.005)
-    assert sum(span > 0.00104 for span in spans) == pytest.approx(num_slow, abs=1)
-
-
-def test_a_case_is_summarised_with_what_was_planted_beside_what_was_seen(planted_events):
-    gates = [
-        {
-            "case": "steady",
-            "busy": 2,
-            "planted": 0.05,
-            "seconds": 60.0,
-            "harmed": {
-                "verdict": verdict,
-                "num_pairs": 5,
-                "estimate": math.log(1.05),
-                "standard_deviation": 0.01,
-            },
-            "left": {"verdict": "pass"},
-        }
-        for verdict in ("fail", "inconclusive")
-    ]
-
-    (row,) = planted_events.summarise(gates)
-
-    assert (row["gates"], row["fail"], row["inconclusive"], row["pass"], row["false_fails"]) == (2, 1, 1, 0, 0)
-    assert (row["planted"], row["estimated"], row["sd_of_a_pair"]) == (0.05, 0.05, 0.01)

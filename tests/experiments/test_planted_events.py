@@ -1,10 +1,12 @@
-"""Planted slowdowns of different shapes: what the gates come to."""
+"""Planted slowdowns of different shapes: what is planted, and what the gates come to; nothing is timed here."""
 
 import math
+from typing import Any
 
+import numpy as np
 import pytest
 
-from experiments.planted_events import FIRST_LOOK, summarise
+from experiments.planted_events import CASES, FIRST_LOOK, summarise
 
 
 def gate(verdict, *degradations, planted=0.05, left="pass"):
@@ -40,3 +42,33 @@ def test_one_gate_has_no_error_of_its_size():
 
     assert row["difference"] == pytest.approx(0.03)
     assert row["error_of_the_difference"] is None
+
+
+@pytest.mark.parametrize(
+    ("case", "num_slow"), [("steady", 4_000), ("rare, 1 ms", 200), ("rare, 15 ms", 13), ("rare, 50 ms", 4)]
+)
+def test_a_planted_slowdown_has_its_size_in_the_mean_whatever_its_shape(case, num_slow):
+    class Clock:
+        now = 0.0
+
+        def __call__(self):
+            self.now += 1e-6
+            return self.now
+
+    clock = Clock()
+
+    def tokenize(*_):
+        clock.now += 0.001
+
+    module: dict[str, Any] = {"tokenize": tokenize, "_clock": clock}
+    text = CASES[case].replace("from time import thread_time as _clock", "")
+    exec(text.replace("from os import urandom as _urandom", "_urandom = bytes"), module)  # noqa: S102 - our own text
+
+    spans = []
+    for _ in range(4_000):
+        start = clock.now
+        module["tokenize"]("text", {})
+        spans.append(clock.now - start)
+
+    assert np.mean(spans) == pytest.approx(0.00105, rel=0.005)
+    assert sum(span > 0.00104 for span in spans) == pytest.approx(num_slow, abs=1)
