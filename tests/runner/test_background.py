@@ -148,6 +148,16 @@ def test_two_busy_threads_get_twice_as_long(end_block, process):
     assert sum(kept) == pytest.approx(2 * 1000 * CALLS, rel=0.05)
 
 
+def test_files_of_threads_are_not_read_after_blocks_that_nobody_kept_waiting(end_block, process, monkeypatch):
+    asked = []
+    monkeypatch.setattr(background, "_nanoseconds_run", lambda thread: asked.append(thread) or 0)
+
+    end_block()
+    assert not asked
+    end_block((0.0015, 0.0015))
+    assert asked == process.threads[1:]
+
+
 def test_what_a_busy_thread_had_within_the_calls_is_part_of_its_share(end_block):
     kept = [end_block((0.005, 0.005), own=CALLS / 2, used=CALLS / 2) for _ in range(1000)]
 

@@ -112,7 +112,8 @@ class OtherThreads:
             if waited_s < PAUSE_SECONDS:
                 break
         self._allowed_s -= kept_s
-        self._num_ran = self._num_that_ran(others)  # at the end, since reading files releases the lock
+        if kept_s or not self._ran_before:
+            self._num_ran = self._num_that_ran(others)  # at the end, since reading files releases the lock
         return kept_s
 
     def _pause(self) -> float:
