@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.provenance import ROOT, commit, load, write_results
-from experiments.repositories import environ, fetch_source, git
+from experiments.repositories import commit_all, environ, fetch_source, git, run_documents
 from mainstay.workers.machine import describe_machine
 
 RESULTS = ROOT / "docs" / "results" / "adoption.json"
@@ -104,7 +104,6 @@ class Trial:
     def run(self) -> dict[str, Any]:
         """Fetch, adopt, gate; what came of it."""
         self._root = fetch_source(self._project.name, self._project.version, self._folder)
-        self._commit("Import the source distribution")
         start, load_at_start = time.monotonic(), load()
         adopted = self._mainstay("init", "--yes")
         minutes = (time.monotonic() - start) / 60
@@ -126,7 +125,7 @@ class Trial:
         again = self._mainstay("init", "--yes", "--no-gate")
         row["changed_by_second_init"] = "nothing to write" not in again.stdout
         row["adopting_commit"] = self._gate()
-        self._commit("Adopt mainstay")
+        commit_all(self._root, "Adopt mainstay")
         self._reword()
         row["reworded_docstring"] = self._gate()
         self._git("checkout", "--quiet", ".")
@@ -137,10 +136,6 @@ class Trial:
 
     def _git(self, *arguments: str) -> str:
         return git(self._root, *arguments)
-
-    def _commit(self, message: str) -> None:
-        self._git("add", "--all", "--force", ":/", ":(exclude).mainstay/*")
-        self._git("commit", "--quiet", "--message", message)
 
     def _mainstay(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         self._commands += 1
@@ -153,15 +148,12 @@ class Trial:
             return subprocess.CompletedProcess(command, returncode=124, stdout="", stderr=f"not done in {LIMIT_S} s")
 
     def _gate(self) -> dict[str, Any]:
-        before = self._documents()
+        before = run_documents(self._root)
         done = self._mainstay("gate", "--seconds", str(GATE_SECONDS))
-        return _outcome(done, self._latest() if self._documents() > before else None)
-
-    def _documents(self) -> list[Path]:
-        return sorted((self._root / ".mainstay" / "runs").glob("*/run.json"))
+        return _outcome(done, self._latest() if run_documents(self._root) > before else None)
 
     def _latest(self) -> dict[str, Any] | None:
-        found = self._documents()
+        found = run_documents(self._root)
         return json.loads(found[-1].read_text(encoding="utf-8")) if found else None
 
     def _main_file(self) -> Path:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Literal
 
 from experiments.load import busy_processes
-from experiments.provenance import RESULTS, Row, Rows, commit, machine_name
+from experiments.provenance import RESULTS, Row, Rows, commit, machine_name, measured_at
 from experiments.selftest import PAIR_SECONDS, VERDICTS, Repository, share
 
 
@@ -190,8 +190,7 @@ def document(gates: Sequence[Row]) -> Row:
     return {
         "provenance": {
             "command": "python -m experiments.clean_changes",
-            "commits": dict(Counter(gate["commit"] for gate in gates)),
-            "machines": dict(Counter(gate["machine"] for gate in gates)),
+            **measured_at(gates),
         },
         "cases": cases,
         "not_measured_yet": [name for name in CASES if name not in {case["case"] for case in cases}],

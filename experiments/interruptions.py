@@ -29,7 +29,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.provenance import RESULTS, ROOT, Row, Rows, commit, load, machine_name, versions, write_results
+from experiments.provenance import (
+    RESULTS,
+    ROOT,
+    Row,
+    Rows,
+    commit,
+    load,
+    machine_name,
+    measured_at,
+    versions,
+    write_results,
+)
 from mainstay.store.journal import Journal
 from tests.end_to_end.conftest import PYPROJECT, WORKLOAD, new_project
 
@@ -216,8 +227,7 @@ def document(rows: Sequence[Row]) -> Row:
     return {
         "provenance": {
             "command": "python -m experiments.interruptions",
-            "commits": dict(Counter(row["commit"] for row in rows)),
-            "machines": dict(Counter(row["machine"] for row in rows)),
+            **measured_at(rows),
             "versions": versions("python", "mainstay", "numpy", "uv"),
         },
         "seed": SEED,

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.load import busy_processes
-from experiments.provenance import RESULTS, Row, Rows, commit, machine_name, versions
+from experiments.provenance import RESULTS, Row, Rows, commit, machine_name, measured_at, versions
 from experiments.selftest import VERDICTS, Repository
 from mainstay.gates.policy import Design
 
@@ -239,8 +239,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return {
             "provenance": {
                 "command": f"python -m experiments.planted_events --gates {options.gates}",
-                "commits": dict(Counter(gate["commit"] for gate in gates)),
-                "machines": dict(Counter(gate["machine"] for gate in gates)),
+                **measured_at(gates),
                 "versions": versions("python", "numpy"),
                 "margin": MARGIN,
             },

@@ -1,6 +1,7 @@
 """Where the figures of an experiment come from, and how they are written.
 
-- :func:`commit`, :func:`machine_name`, :func:`system_name`, :func:`versions`, :func:`load`: the facts beside the figures.
+- :func:`commit`, :func:`machine_name`, :func:`system_name`, :func:`versions`, :func:`load`, :func:`measured_at`: the facts
+  beside the figures.
 - :func:`write_results`, :class:`Rows`: the file of figures, written at once or after each row.
 """
 
@@ -11,6 +12,7 @@ import os
 import platform
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -55,6 +57,11 @@ def machine_name() -> str:
 def system_name() -> str:
     """The system and the architecture of the processor."""
     return f"{platform.system()} {platform.machine()}"
+
+
+def measured_at(rows: Sequence[Row]) -> Row:
+    """How many rows of a campaign were measured at which commit, and on which machine."""
+    return {f"{fact}s": dict(Counter(row[fact] for row in rows)) for fact in ("commit", "machine")}
 
 
 def versions(*names: str) -> dict[str, str]:

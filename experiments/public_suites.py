@@ -26,8 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.provenance import RESULTS, Row, Rows, commit, load, machine_name, versions
-from experiments.repositories import environ, fetch_source, git, replace_once
+from experiments.provenance import RESULTS, Row, Rows, commit, load, machine_name, measured_at, versions
+from experiments.repositories import commit_all, environ, fetch_source, git, replace_once, run_documents
 from experiments.selftest import VERDICTS
 
 WASTED = 0.2
@@ -125,12 +125,11 @@ class Project:
     def __init__(self, suite: Suite, folder: Path) -> None:
         self._suite = suite
         self._root = fetch_source(suite.name, suite.version, folder)
-        self._commit("Import the source distribution")
         adopted = self._mainstay("init", "--yes", "--no-gate")
         if adopted.returncode:
             raise RuntimeError(f"{suite.name} was not adopted: {adopted.stdout}{adopted.stderr}")
         replace_once(self._root / "pyproject.toml", "[tool.mainstay]\n", "[tool.mainstay]\nproof = false\n")
-        self._commit("Adopt mainstay")
+        commit_all(self._root, "Adopt mainstay")
         self._git("branch", "base")
         for case in CASES:
             self._commit_case(case)
@@ -163,10 +162,10 @@ class Project:
         }
 
     def _gate(self, seconds: int) -> Mapping[str, Any]:
-        before = self._documents()
+        before = run_documents(self._root)
         budget = ("--seconds", str(seconds), "--fresh")
         done = self._mainstay("gate", "--baseline", "base", "--candidate", "change", *budget)
-        found = self._documents()
+        found = run_documents(self._root)
         if found == before:
             raise RuntimeError(f"a gate of {self._suite.name} left no document: {done.stderr}")
         run: Mapping[str, Any] = json.loads(found[-1].read_text("utf-8"))
@@ -176,7 +175,7 @@ class Project:
         self._git("checkout", "--quiet", "--force", "-B", "change", "base")
         if case != CASES[0]:
             self._edit(case)
-            self._commit(case)
+            commit_all(self._root, case)
 
     def _edit(self, case: str) -> None:
         if case == CASES[1]:
@@ -194,16 +193,9 @@ class Project:
     def _git(self, *arguments: str) -> str:
         return git(self._root, *arguments)
 
-    def _commit(self, message: str) -> None:
-        self._git("add", "--all", "--force", ":/", ":(exclude).mainstay/*")
-        self._git("commit", "--quiet", "--message", message)
-
     def _mainstay(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "mainstay", *arguments]
         return subprocess.run(command, cwd=self._root, env=environ(), capture_output=True, text=True, check=False)
-
-    def _documents(self) -> list[Path]:
-        return sorted((self._root / ".mainstay" / "runs").glob("*/run.json"))
 
 
 def _benchmark(finding: Mapping[str, Any]) -> str:
@@ -252,8 +244,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return {
             "provenance": {
                 "command": f"python -m experiments.public_suites --gates {options.gates}",
-                "commits": dict(Counter(gate["commit"] for gate in gates)),
-                "machines": dict(Counter(gate["machine"] for gate in gates)),
+                **measured_at(gates),
                 "versions": versions("python", "mainstay"),
             },
             "cases": summarise(gates),

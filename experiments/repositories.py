@@ -25,6 +25,17 @@ def git(root: Path, *arguments: str, date: str = "") -> str:
     return done.stdout.strip()
 
 
+def commit_all(root: Path, message: str) -> None:
+    """Commit everything there, ignored files too, but for what gates keep."""
+    git(root, "add", "--all", "--force", ":/", ":(exclude).mainstay/*")
+    git(root, "commit", "--quiet", "--message", message)
+
+
+def run_documents(root: Path) -> list[Path]:
+    """Documents of the gates of a repository, the oldest first."""
+    return sorted((root / ".mainstay" / "runs").glob("*/run.json"))
+
+
 def replace_once(file: Path, old: str, new: str) -> None:
     """Replace what occurs in a file exactly once.
 
@@ -38,7 +49,7 @@ def replace_once(file: Path, old: str, new: str) -> None:
 
 
 def fetch_source(name: str, version: str, folder: Path) -> Path:
-    """Unpack a source distribution from the package index into an empty repository; returns its root.
+    """Commit a source distribution from the package index to a repository of its own; returns its root.
 
     Args:
         name: Of the project.
@@ -53,4 +64,5 @@ def fetch_source(name: str, version: str, folder: Path) -> Path:
     (tree,) = (folder / "unpacked").iterdir()
     root = tree.rename(folder / "repository")
     git(root, "init", "--quiet", "--initial-branch=main")
+    commit_all(root, "Import the source distribution")
     return root

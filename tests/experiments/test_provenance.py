@@ -59,3 +59,9 @@ def test_a_copy_without_git_has_no_commit(tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "ROOT", tmp_path)
 
     assert not provenance.commit()
+
+
+def test_rows_of_a_campaign_are_counted_by_commit_and_by_machine():
+    rows = [{"commit": "a", "machine": "m"}, {"commit": "b", "machine": "m"}, {"commit": "b", "machine": "m"}]
+
+    assert provenance.measured_at(rows) == {"commits": {"a": 1, "b": 2}, "machines": {"m": 3}}
