@@ -150,7 +150,12 @@ def test_two_busy_threads_get_twice_as_long(end_block, process):
 
 def test_files_of_threads_are_not_read_after_blocks_that_nobody_kept_waiting(end_block, process, monkeypatch):
     asked = []
-    monkeypatch.setattr(background, "_nanoseconds_run", lambda thread: asked.append(thread) or 0)
+
+    def nanoseconds_run(thread):
+        asked.append(thread)
+        return 0
+
+    monkeypatch.setattr(background, "_nanoseconds_run", nanoseconds_run)
 
     end_block()
     assert not asked
