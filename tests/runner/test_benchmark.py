@@ -53,6 +53,7 @@ class Meter:
     def __init__(self):
         self.total_s = 0.0
         self.is_known = True
+        self.works_alone = False
 
     def __enter__(self):
         return self
@@ -60,6 +61,8 @@ class Meter:
     def __exit__(self, *_): ...
 
     def read(self): ...
+
+    def forget(self): ...
 
     def take_off(self, _, span_s):
         taken_s = span_s / 2 if self.is_known else 0.0
@@ -71,7 +74,7 @@ class Gate:
     """Asks for blocks of so many calls each, then for the end; keeps what it is told."""
 
     def __init__(self, *blocks, by_wall_clock=False):
-        self.commands = [{"do": "block", "calls": calls} for calls in blocks]
+        self.commands = [{"do": "block", "calls": calls, "is_sliced": False} for calls in blocks]
         self.commands.append({"do": "done", "by_wall_clock": by_wall_clock})
         self.events = []
 
@@ -178,7 +181,7 @@ def test_pedantic_never_runs_more_rounds_than_it_names(make, clock):
     result = benchmark.pedantic(clock.work, args=(3,), rounds=1)
 
     assert (clock.calls, result) == (1, (3,))
-    assert gate.ready == {"call_s": None, "wall_s": None, "left": 1}
+    assert gate.ready == {"call_s": None, "wall_s": None, "left": 1, "works_alone": False}
 
 
 def test_pedantic_warms_up_with_a_quarter_of_many_rounds(make, clock):
@@ -186,7 +189,12 @@ def test_pedantic_warms_up_with_a_quarter_of_many_rounds(make, clock):
 
     benchmark.pedantic(clock.work, rounds=40, iterations=2)
 
-    assert gate.ready == {"call_s": pytest.approx(0.002), "wall_s": pytest.approx(0.002), "left": 30}
+    assert gate.ready == {
+        "call_s": pytest.approx(0.002),
+        "wall_s": pytest.approx(0.002),
+        "left": 30,
+        "works_alone": False,
+    }
     assert gate.seconds == pytest.approx([0.003])  # of one iteration each
 
 
@@ -231,7 +239,12 @@ def test_a_slow_first_call_says_nothing_of_the_others(make, first_s, call_s):
 
     benchmark(cold.work)
 
-    assert gate.ready == {"call_s": pytest.approx(call_s), "wall_s": pytest.approx(call_s), "left": None}
+    assert gate.ready == {
+        "call_s": pytest.approx(call_s),
+        "wall_s": pytest.approx(call_s),
+        "left": None,
+        "works_alone": False,
+    }
 
 
 @pytest.mark.parametrize("call_s", [0.003, 0.1, 30.0])
@@ -252,7 +265,7 @@ def test_a_single_warm_up_round_is_followed_by_another_where_there_are_rounds_en
     benchmark.pedantic(cold.work, rounds=rounds, warmup_rounds=1)
 
     call_s = pytest.approx(0.001 if warm_ups > 1 else 5.0)
-    assert gate.ready == {"call_s": call_s, "wall_s": call_s, "left": rounds - warm_ups + 1}
+    assert gate.ready == {"call_s": call_s, "wall_s": call_s, "left": rounds - warm_ups + 1, "works_alone": False}
     assert cold.calls == warm_ups + 1
 
 
@@ -262,7 +275,12 @@ def test_a_slow_first_round_says_nothing_of_the_wall_clock_of_the_others(make):
 
     benchmark.pedantic(cold.work, rounds=8)
 
-    assert gate.ready == {"call_s": pytest.approx(0.001), "wall_s": pytest.approx(0.001), "left": 6}
+    assert gate.ready == {
+        "call_s": pytest.approx(0.001),
+        "wall_s": pytest.approx(0.001),
+        "left": 6,
+        "works_alone": False,
+    }
 
 
 def test_an_import_which_is_in_a_fresh_interpreter_each_time_is_made_once_before_the_blocks(make, monkeypatch):
@@ -270,7 +288,7 @@ def test_an_import_which_is_in_a_fresh_interpreter_each_time_is_made_once_before
 
     def probe(module):
         imports.append(module)
-        return Import(seconds=0.5, run_delay_s=0.0, modules={})
+        return Import(seconds=0.5, spent=(0.5, 0.0, 0.5, 0.0), modules={})
 
     monkeypatch.setattr(timing, "probe_import", probe)
     benchmark, gate = make(1, metrics=("import_time",))
@@ -941,7 +959,9 @@ def test_a_module_that_replaces_clocks_is_timed_all_the_same(tmp_path, monkeypat
 
     imported = probe_import("patching")
 
-    assert imported.seconds + (imported.run_delay_s or 0.0) > 0.3  # a process that wakes late waits for a core
+    assert (
+        imported.seconds + (imported.spent[1] if imported.spent else 0.0) > 0.3
+    )  # a process that wakes late waits for a core
     assert imported.modules["patching"] == str(tmp_path / "patching.py")
 
 

@@ -70,6 +70,26 @@ def test_what_is_taken_off(account, span_ms, spent, taken_ms, monkeypatch):
     assert (taken, meter.total_s) == pytest.approx((taken_ms / 1000, taken_ms / 1000))
 
 
+@pytest.mark.parametrize(
+    ("span_ms", "spent", "expected"),
+    [
+        pytest.param(10, {"delay": 0, "thread": 10}, True, id="it-works"),
+        pytest.param(100, {"delay": 90, "thread": 10}, True, id="others-have-the-core"),
+        pytest.param(100, {"delay": 0, "thread": 88}, False, id="it-sleeps"),
+        pytest.param(100, {"delay": 0, "thread": 100, "others": 2}, False, id="another-thread-works"),
+        pytest.param(0, {"delay": 0}, False, id="nothing-is-known-yet"),
+    ],
+)
+def test_whether_a_thread_works_alone(account, span_ms, spent, expected, monkeypatch):
+    monkeypatch.setattr(RunDelayMeter, "_has_started_processes", lambda _: False)
+    with RunDelayMeter(str(account.file)) as meter:
+        before = meter.read()
+        account.spend(**spent)
+        meter.take_off(before, span_ms / 1000)
+
+        assert meter.works_alone is expected
+
+
 @pytest.mark.parametrize("content", [None, "", "0 0 0\n"])
 def test_nothing_is_taken_off_where_no_account_is_kept(tmp_path, content):
     if content is not None:
@@ -161,7 +181,8 @@ def test_an_import_is_timed_by_the_same_account(tmp_path, monkeypatch):
 
     imported = probe_import("patching")
 
-    assert imported.seconds > 0
-    assert imported.run_delay_s >= 0
+    span_s, taken_s, own_s, _ = imported.spent
+    assert imported.seconds == pytest.approx(span_s - taken_s)
+    assert own_s > 0
     assert "patching" in imported.modules
     assert "mainstay.runner.run_delay" not in imported.modules

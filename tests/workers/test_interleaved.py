@@ -57,32 +57,116 @@ def measure(specs, tmp_path):
     return measure
 
 
-def test_both_revisions_take_turns_with_equal_blocks_and_only_one_runs_at_a_time(measure, tmp_path):
-    trials, result = measure(
-        """
-        spans = []
+SPANS = """
+spans = []
 
-        def work():
-            start = time.monotonic()
-            time.sleep(0.002)
+def test_a(benchmark):
+    def work():
+        start = time.monotonic()
+        {work}
+        if benchmark._num_calls:  # from the second block on
             spans.append((start, time.monotonic()))
 
-        def test_a(benchmark):
-            benchmark(work)
-            import json, pathlib
-            pathlib.Path(os.environ["NOTES"], os.environ["SIDE"]).write_text(json.dumps(spans))
-        """,
-        "test_a",
-        seconds=0.6,
-    )
+    benchmark(work)
+    import json, pathlib
+    pathlib.Path(os.environ["NOTES"], os.environ["SIDE"]).write_text(json.dumps(spans))
+"""
+
+
+@pytest.fixture
+def spans(tmp_path):
+    """When the calls of both sides in :data:`SPANS` began and ended, with their side, in this order."""
+
+    def spans():
+        return sorted((start, end, side) for side in Side for start, end in json.loads((tmp_path / side).read_text()))
+
+    return spans
+
+
+def test_revisions_that_do_not_work_alone_take_turns_with_equal_blocks_and_only_one_runs_at_a_time(measure, spans):
+    trials, result = measure(SPANS.format(work="time.sleep(0.002)"), "test_a", seconds=0.6)
 
     baseline, candidate = (trials["test_a"][side] for side in Side)
     assert (baseline.outcome, candidate.outcome, result.notes) == (Outcome.COMPLETED, Outcome.COMPLETED, ())
     assert len(baseline.block_times_s) == len(candidate.block_times_s) > 2
     assert all(first is not second for first, second in zip(baseline.went_first, candidate.went_first, strict=True))
     assert sum(baseline.went_first) == len(baseline.went_first) / 2
-    spans = sorted((start, end, side) for side in Side for start, end in json.loads((tmp_path / side).read_text()))
-    assert all(before[1] <= after[0] for before, after in pairwise(spans))
+    assert all(before[1] <= after[0] for before, after in pairwise(spans()))
+
+
+needs_account = pytest.mark.skipif(
+    not (KEEPS_ACCOUNT and hasattr(os, "sched_setaffinity")),
+    reason="the system keeps no account, or gives no choice of cores",
+)
+
+
+@needs_account
+def test_revisions_that_work_alone_run_at_the_same_time_on_one_core(measure, spans):
+    known = "benchmark.extra_info"
+    work = f"sum(range(20_000)); {known}['cores'] = min({known}.get('cores', 99), len(os.sched_getaffinity(0)))"
+    own = os.sched_getaffinity(0)
+
+    trials, result = measure(
+        SPANS.format(work=work)
+        + f"""
+def test_next(benchmark):
+    assert os.sched_getaffinity(0) == {own}
+    benchmark(time.sleep, 0.001)
+""",
+        "test_a",
+        "test_next",
+        seconds=0.6,
+    )
+
+    assert {trial.outcome for sides in trials.values() for trial in sides.values()} == {Outcome.COMPLETED}
+    assert result.notes == ()
+    baseline, candidate = (trials["test_a"][side] for side in Side)
+    assert baseline.values["cores"] == candidate.values["cores"] == 1
+    assert len(baseline.block_times_s) == len(candidate.block_times_s) >= 2
+    assert {before[2] for before, after in pairwise(spans()) if before[1] > after[0]} == set(Side)
+    assert os.sched_getaffinity(0) == own
+
+
+RARE = {
+    "process": "os.waitpid(os.posix_spawn('/bin/sleep', ['sleep', '0.03'], {}), 0)",
+    "thread": "thread = threading.Thread(target=lambda: sum(range(10**6))); thread.start(); thread.join()",
+    "sleep": "time.sleep(0.03)",
+}
+
+
+@needs_account
+@pytest.mark.parametrize(
+    "kind", ["process", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("thread", "sleep"))]
+)
+def test_a_rare_call_that_does_not_work_alone_counts_in_full(measure, kind):
+    trials, _ = measure(
+        f"""
+        import threading
+
+        calls = []
+
+        def test_a(benchmark):
+            def work():
+                sum(range(20_000))
+                calls.append(time.perf_counter())
+                if os.environ["SIDE"] == "candidate" and benchmark._num_calls and len(calls) % 50 == 0:
+                    start = time.perf_counter()
+                    {RARE[kind]}
+                    benchmark.extra_info["rare"] = benchmark.extra_info.get("rare", 0.0) + time.perf_counter() - start
+                    benchmark.extra_info["num_rare"] = benchmark.extra_info.get("num_rare", 0) + 1
+
+            benchmark(work)
+            benchmark.extra_info["calls"] = benchmark._num_calls
+        """,
+        "test_a",
+        seconds=1.0,
+    )
+
+    baseline, candidate = (trials["test_a"][side] for side in Side)
+    assert (baseline.outcome, candidate.outcome) == (Outcome.COMPLETED, Outcome.COMPLETED)
+    more_s = (candidate.values["call_time"] - baseline.values["call_time"]) * candidate.values["calls"]
+    assert candidate.values["num_rare"] > 0
+    assert more_s > 0.5 * 0.03 * candidate.values["num_rare"]  # the half: noise of the calls in between
 
 
 def test_an_existing_suite_of_pytest_benchmark_runs_unchanged(measure):
@@ -334,7 +418,7 @@ def test_what_a_workload_leaves_behind_is_ended_and_the_next_one_has_fresh_proce
 
 METER = """
 class Meter:
-    is_known, total_s = True, 0.0
+    is_known, total_s, works_alone = True, 0.0, False
 
     def __enter__(self):
         return self
@@ -342,6 +426,8 @@ class Meter:
     def __exit__(self, *_): ...
 
     def read(self): ...
+
+    def forget(self): ...
 
     def take_off(self, before, span_s):
         taken_s = span_s / 2 if self.is_known else 0.0
@@ -438,7 +524,7 @@ def test_no_more_blocks_are_begun_once_they_take_three_times_as_long_by_the_wall
 
     baseline, candidate = (trials["test_a"][side] for side in Side)
     assert baseline.outcome is candidate.outcome is Outcome.COMPLETED
-    assert len(baseline.block_times_s) == len(candidate.block_times_s) in {2, 4}  # of a call each, by its set-up
+    assert len(baseline.block_times_s) == len(candidate.block_times_s) in {2, 4, 6}  # of a call each, by its set-up
     assert 2 * sum(baseline.went_first) == len(baseline.went_first)
 
 
@@ -540,12 +626,17 @@ ENDED = """channel.send("finished", outcome="completed", cause="", detail=[], du
     [
         pytest.param(ENDED, "pass", "ended before all its blocks were measured", id="ends-too-early"),
         pytest.param(
-            "channel.send('ready', call_s=0.1, left=None)",
+            "channel.send('ready', call_s=0.1, wall_s=0.1, left=None, works_alone=False)",
             "pass",
             "out of turn",
             id="out-of-turn",
         ),
-        pytest.param("channel.send('block', seconds='1')", "pass", "not as agreed", id="text-for-seconds"),
+        pytest.param(
+            "channel.send('block', seconds='1', run_delay_s=None, works_alone=False)",
+            "pass",
+            "not as agreed",
+            id="text-for-seconds",
+        ),
         pytest.param(
             "pass",
             "benchmark.recorded = lambda: {'values': {'call_time': 1e-9}}",

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
+
+DEVICE_FILES = ("/dev/nvidia", "/dev/kfd", "/dev/dri", "/dev/accel")
+"""Beginnings of the names of device files by which Linux gives access to accelerators."""
 
 
 def accelerators_in_use() -> tuple[Callable[[], None], ...]:
@@ -15,6 +19,22 @@ def accelerators_in_use() -> tuple[Callable[[], None], ...]:
     """
     torch = sys.modules.get("torch")
     return () if torch is None else tuple(_waits(torch))
+
+
+def has_accelerator_open() -> bool:
+    """Whether this process has opened the device file of an accelerator, by any library."""
+    try:
+        descriptors = os.listdir("/proc/self/fd")
+    except OSError:
+        return False
+    return any(_target(name).startswith(DEVICE_FILES) for name in descriptors)
+
+
+def _target(descriptor: str) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:  # it is closed by now
+        return ""
 
 
 def _waits(torch: Any) -> Iterator[Callable[[], None]]:

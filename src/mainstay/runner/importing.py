@@ -32,12 +32,12 @@ with own["RunDelayMeter"]() as meter:
     load(name)
     seconds = clock() - start
     seconds -= meter.take_off(reading, seconds)
-    waited = meter.total_s if meter.is_known else None
+    spent = meter.spent if meter.is_known else None
 loaded = mapping((key, attribute(modules[key], "__file__", None)) for key in listed(modules) if key not in before)
 with write(place, "w", encoding="utf-8") as stream:
-    stream.write(text((seconds, waited, loaded)))
+    stream.write(text((seconds, spent, loaded)))
 """
-"""Program that imports a module and writes its time, the subtracted run delay, and the loaded modules with their files.
+"""Program that imports a module and writes its time, what it was spent in, and the loaded modules with their files.
 
 All functions that it uses are bound before the import, since a module may replace clocks and built-in functions.
 """
@@ -48,13 +48,13 @@ class Import:
     """One import in a fresh interpreter.
 
     Attributes:
-        seconds: Duration of the import, without ``run_delay_s``.
-        run_delay_s: Time that it waited for a core; ``None`` if unknown.
+        seconds: Duration of the import, without its run delay.
+        spent: What the duration was spent in; ``None`` if the run delay is unknown.
         modules: File of every module that it loaded, by name; ``None`` for modules without a file.
     """
 
     seconds: float
-    run_delay_s: float | None
+    spent: run_delay.Spent | None
     modules: Mapping[str, str | None]
 
 
@@ -75,11 +75,11 @@ def probe_import(module: str) -> Import:
         )
         try:
             with open(place, encoding="utf-8") as stream:
-                seconds, run_delay_s, modules = ast.literal_eval(stream.read())
+                seconds, spent, modules = ast.literal_eval(stream.read())
         except (OSError, ValueError, SyntaxError):
             cause = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
             raise RecordingError(f"{module} cannot be imported in a fresh interpreter: {cause}") from None
-    return Import(seconds=seconds, run_delay_s=run_delay_s, modules=modules)
+    return Import(seconds=seconds, spent=spent, modules=modules)
 
 
 def is_within(name: str, roots: Sequence[str]) -> bool:

@@ -22,12 +22,15 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Literal, TypedDict, final
 
-PROTOCOL_VERSION = 5
+PROTOCOL_VERSION = 6
 """Version, to be incremented whenever an event or a command changes its meaning; a worker with another version is refused."""
 
 BLOCK_SECONDS = 0.002
-"""Target duration of a block of calls. Other processes take a core for a few milliseconds at a time, and a longer block
-would contain such an interruption unnoticed."""
+"""Target duration of a block of calls if the revisions take turns. Other processes take a core for a few milliseconds at a time,
+and a longer block would contain such an interruption unnoticed."""
+
+SLICED_BLOCK_SECONDS = 0.03
+"""Target duration of a block of calls if both revisions run at the same time on one core: several turns of the kernel's scheduler."""
 
 WHOLE = (0.0, 1.0)
 """Block of an evaluation that contains every item."""
@@ -176,11 +179,13 @@ class Ready(TypedDict):
         call_s: Seconds of a call, without its run delay; ``None`` if no call was made.
         wall_s: Wall-clock seconds of a call, with its set-up and teardown; ``None`` if no call was made.
         left: Number of calls that may still be made; ``None`` for any number.
+        works_alone: Whether the calls kept one thread busy and nothing else, so that both revisions may share a core.
     """
 
     call_s: float | None
     wall_s: float | None
     left: int | None
+    works_alone: bool
 
 
 class Block(TypedDict):
@@ -419,9 +424,15 @@ class RunCommand(TypedDict):
 
 
 class BlockCommand(TypedDict):
-    """Content of the command ``block``: the number of calls, or of rounds."""
+    """Content of the command ``block``.
+
+    Attributes:
+        calls: Number of calls, or of rounds.
+        is_sliced: Whether the other revision runs at the same time on the same core.
+    """
 
     calls: int
+    is_sliced: bool
 
 
 class DoneCommand(TypedDict):

@@ -31,18 +31,30 @@ Reading = tuple[float, float, float]
 """Seconds that the kernel has counted so far: the run delay of the thread; its processor time; the processor time of
 the other threads of its process."""
 
+Spent = tuple[float, float, float, float]
+"""Seconds of spans: by the wall clock; of them, the run delay that was subtracted; processor time of the thread in them; that of
+the other threads."""
+
+MOST_OF_OTHERS = 0.01
+"""Processor time of other threads, as a share of that of the thread, up to which it is said to work alone."""
+
+LEAST_WORK = 0.9
+"""Share of the time other than run delay that a thread must be running in to be said to work, not to wait."""
+
 
 class RunDelayMeter:
     """Meter of the run delay of the thread that opens it, within its context.
 
     Nothing is subtracted, and :attr:`is_known` is false, if the kernel does not count the run delay. The same holds as
-    soon as the process is found to have started other processes, since their use of the cores is not known in time.
+    soon as the process is found to have started other processes, since their use of the cores is not known in time,
+    unless :attr:`ignores_children` is set.
 
     Args:
         account: File in which the kernel counts the run delay; empty for a meter that subtracts nothing.
 
     Attributes:
-        total_s: Total run delay subtracted so far, in seconds.
+        spent: What the spans so far were spent in.
+        ignores_children: Whether the run delay is subtracted even if processes that this one started caused it.
 
     Example:
         >>> with RunDelayMeter() as meter:
@@ -56,7 +68,12 @@ class RunDelayMeter:
         self._account = account
         self._descriptor = self._children = -1
         self._reaped = b""
-        self.total_s = 0.0
+        self.ignores_children = False
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew with what the spans were spent in."""
+        self.spent: Spent = (0.0, 0.0, 0.0, 0.0)
 
     def __enter__(self) -> RunDelayMeter:  # noqa: PYI034 - typing is not loaded in every interpreter
         try:
@@ -84,6 +101,18 @@ class RunDelayMeter:
         """Whether the run delay is known and subtracted."""
         return self._descriptor >= 0
 
+    @property
+    def total_s(self) -> float:
+        """Total run delay subtracted so far, in seconds."""
+        return self.spent[1]
+
+    @property
+    def works_alone(self) -> bool:
+        """Whether the thread was running, or waiting for a core, in nearly all the time of the spans, and hardly any other thread was."""
+        span_s, taken_s, own_s, others_s = self.spent
+        is_working = own_s > 0 and own_s >= LEAST_WORK * (span_s - taken_s)
+        return self.is_known and is_working and others_s <= MOST_OF_OTHERS * own_s
+
     def read(self) -> Reading | None:
         """Read the kernel's counters; call this before a span begins."""
         if self._descriptor < 0:
@@ -104,20 +133,21 @@ class RunDelayMeter:
         after = self.read()
         if before is None or after is None:
             return 0.0
-        if self._has_started_processes():
+        if not self.ignores_children and self._has_started_processes():
             self._close()
             return 0.0
         delay, of_thread, of_others = (late - early for early, late in zip(before, after, strict=True))
         taken = max(0.0, min(delay - max(0.0, of_others), span_s - of_thread))
-        self.total_s += taken
+        self.add((span_s, taken, of_thread, max(0.0, of_others)))
         return taken
 
-    def add(self, taken_s: float | None) -> None:
-        """Add the run delay of another process; ``None`` if unknown."""
-        if taken_s is None:
+    def add(self, spent: Spent | None) -> None:
+        """Add spans of another process; ``None`` if its run delay is unknown."""
+        if spent is None:
             self._close()
         else:
-            self.total_s += taken_s
+            span_s, taken_s, own_s, others_s = (before + now for before, now in zip(self.spent, spent, strict=True))
+            self.spent = span_s, taken_s, own_s, others_s
 
     def _has_started_processes(self) -> bool:
         """Whether the process has children, or had some since the beginning."""

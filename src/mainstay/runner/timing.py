@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from .accelerators import accelerators_in_use
+from .accelerators import accelerators_in_use, has_accelerator_open
 from .background import OtherThreads
 from .block_statistics import BenchmarkStatistics
 from .digests import RecordingError
@@ -344,6 +344,11 @@ class Benchmark:
             self._sizes = self._measure_memory(time_calls, rounds)
             return
         ready = self._warm_up(time_calls, rounds, warmup_rounds, warm_up_s)
+        ready["works_alone"] = (
+            self.run_delay.works_alone
+            and not any(metric.from_calls for metric in self._ready.values())
+            and not has_accelerator_open()
+        )
         if timer:
             timer.forget()
         gc.collect()
@@ -388,28 +393,35 @@ class Benchmark:
     def _warm_up(
         self, time_calls: Callable[[int], float], rounds: int | None, warmup_rounds: int, warm_up_s: float
     ) -> Ready:
-        """Make the first calls; the time of the very first, which may compile or import, is reported if it is alone."""
+        """Make the first calls; what is found of the very first, which may compile or import, counts if it is the only one.
+
+        Whether they work alone is left to the caller.
+        """
         if rounds is None:
             calls, call_s = self._call_for(warm_up_s, time_calls)
             if calls == 1 and warm_up_s:
+                self.run_delay.forget()
                 _, call_s = self._call_for(BLOCK_SECONDS, time_calls)
-            return Ready(call_s=call_s, wall_s=call_s, left=None)
+            return Ready(call_s=call_s, wall_s=call_s, left=None, works_alone=False)
         spare = rounds // 4
         calls, taken = (warmup_rounds, 0) if warmup_rounds else (spare, spare)
         if warmup_rounds == 1 and spare:
             calls, taken = 2, 1
-        ready = Ready(call_s=None, wall_s=None, left=rounds - taken)
-        for _ in range(calls):
+        ready = Ready(call_s=None, wall_s=None, left=rounds - taken, works_alone=False)
+        for call in range(calls):
+            if call == 1:
+                self.run_delay.forget()
             start = self._clock()
             ready["call_s"] = time_calls(1)
             ready["wall_s"] = self._clock() - start
         return ready
 
-    @staticmethod
-    def _call_for(least_s: float, time_calls: Callable[[int], float]) -> tuple[int, float]:
+    def _call_for(self, least_s: float, time_calls: Callable[[int], float]) -> tuple[int, float]:
         """Make calls until they have taken so much time, at least one; returns their number and the time of a call."""
         made, calls, spent, call_s = 0, 1, 0.0, math.inf
         while not made or spent < least_s:
+            if made == 1:
+                self.run_delay.forget()
             seconds_now = time_calls(calls)
             if seconds_now < 0:
                 raise RecordingError(f"the clock stepped back by {-seconds_now:g} s during the warm-up")
@@ -427,6 +439,7 @@ class Benchmark:
         self._channel.send(Event.READY, **ready)
         while (command := self._receive())["do"] == Command.BLOCK:
             calls, taken_off_s = command["calls"], self.run_delay.total_s
+            self.run_delay.ignores_children = command["is_sliced"]
             seconds = time_calls(calls)
             seconds = (seconds + (timer.others.end_block() if timer else 0.0)) / self._iterations
             run_delay_s = (self.run_delay.total_s - taken_off_s) / self._iterations
@@ -435,6 +448,8 @@ class Benchmark:
                 seconds, run_delay_s = seconds + run_delay_s, 0.0
             if seconds <= 0:
                 raise RecordingError(f"the clock stepped: a block of {calls} calls took {seconds:g} s")
+            if command["is_sliced"]:
+                self.waited_s += self.run_delay.total_s - taken_off_s
             blocks.append((seconds / calls, run_delay_s / calls))
             self._num_calls += calls
             self._channel.send(Event.BLOCK, **Block(seconds=seconds, run_delay_s=run_delay_s if is_known else None))
@@ -444,7 +459,7 @@ class Benchmark:
         self.stats = BenchmarkStatistics(self, self._block_times_s, max(1, calls), self._options)
 
     def _receive(self, clock: Callable[[], float] = perf_counter) -> dict[str, Any]:
-        """Wait for the next command; the waiting time belongs to the other revision."""
+        """Wait for the next command; if the revisions take turns, the waiting time belongs to the other one."""
         start = clock()
         command: dict[str, Any] = self._channel.receive()
         self.waited_s += clock() - start
@@ -552,7 +567,7 @@ class ImportTimer:
             for _ in range(calls):
                 imported = probe_import(module)
                 self._check(imported.modules)
-                self._benchmark.run_delay.add(imported.run_delay_s)
+                self._benchmark.run_delay.add(imported.spent)
                 seconds.append(imported.seconds)
             return math.fsum(seconds[-calls:])
 

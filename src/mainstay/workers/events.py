@@ -165,6 +165,7 @@ SCHEMAS: Mapping[Event, Mapping[str, Any]] = {
         call_s={"anyOf": [{"type": "null"}, _SECONDS]},
         wall_s={"anyOf": [{"type": "null"}, _SECONDS]},
         left={"anyOf": [{"type": "null"}, {"type": "integer", "minimum": 0, "maximum": 10**12}]},
+        works_alone={"type": "boolean"},
     ),
     Event.BLOCK: _object(
         protocol.Block,

@@ -1,11 +1,16 @@
-"""Timed pairs: the workers of both revisions are alive at once and take turns, block by block; only one runs at a time.
+"""Timed pairs: the workers of both revisions are alive at once, and what disturbs one disturbs the other.
 
 A pair is one fresh process for each revision; its timed workloads share the process one after another. Both revisions
 make the same number of calls in every block; the ratio of the two values of a pair is the ratio of the sums over all its
-blocks. A disturbance of the machine that lasts longer than two blocks affects both revisions alike. Shorter waits for
-the core, a few milliseconds each, are subtracted by the worker (:mod:`mainstay.runner.run_delay`), unless they are
-unknown for a block of either revision: then both are timed by the wall clock. No block is left out, trimmed or
-weighted: rare slow calls are part of a revision's cost.
+blocks. No block is left out, trimmed or weighted: rare slow calls are part of a revision's cost.
+
+If the calls of both keep one thread busy and nothing else, the two run at the same time on one core. So the kernel switches
+between them every few milliseconds, within calls, too, and the speed of the core at any moment concerns both. The time for
+which one waits while the other has the core is subtracted by the worker (:mod:`mainstay.runner.run_delay`).
+
+Otherwise they take turns, block by block, and only one runs at a time. A disturbance of the machine that lasts longer than
+two blocks affects both alike. Shorter waits for the core are subtracted likewise, unless they are unknown for a block of
+either revision: then both are timed by the wall clock.
 
 - :class:`TimedRequest`, :class:`TimedTask`: the request.
 - :func:`run_timed_pair`: measures a pair.
@@ -26,16 +31,29 @@ from typing import NamedTuple
 
 from mainstay.records.findings import MeasuredWith
 from mainstay.records.trials import Outcome, Side, Trial
-from mainstay.runner.protocol import BLOCK_SECONDS, BlockCommand, Command, DoneCommand, Event, Ready
+from mainstay.runner.protocol import (
+    BLOCK_SECONDS,
+    SLICED_BLOCK_SECONDS,
+    Block,
+    BlockCommand,
+    Command,
+    DoneCommand,
+    Event,
+    Ready,
+)
 from mainstay.runner.ready_metrics import READY_METRICS, values_of_blocks
 from mainstay.runner.run_delay import ACCOUNT
 from mainstay.workers.collecting import concerns
+from mainstay.workers.cores import sharing_one_core
 from mainstay.workers.load import LoadMeter
 from mainstay.workers.process import OutOfTimeError, WorkerSpec
 from mainstay.workers.session import LiveWorkers, TrialForm, WorkerSession
 
 MAX_ALTERNATIONS = 2000
 """Maximum number of blocks of each revision in one pair; blocks are made longer if more would fit."""
+
+SLICED_SHARE = 0.7
+"""Time of the blocks as a share of that in turns, since pairs whose revisions share a core vary so much less."""
 
 MOST_WALL_TIME = 3.0
 """Multiple of their planned time that the blocks of a workload may take by the wall clock. On two cores it is reached
@@ -69,9 +87,11 @@ class TimedRequest:
     Attributes:
         pair: Number of the pair.
         tasks: The workloads, in the order drawn for this pair.
-        seconds: Time of the blocks of each workload, both revisions together. No further blocks are started once they
+        seconds: Time of the blocks of each workload, both revisions together, if they take turns; otherwise
+            :data:`SLICED_SHARE` of it. No further blocks are started once they
             have taken more than three times as long by the wall clock, because other processes hold the cores.
-        block_s: Target duration of a block.
+        block_s: Target duration of a block if the revisions take turns.
+        sliced_block_s: The same if they run at the same time on one core.
         limit_s: Time limit in seconds for a worker to become ready, for one block, and to finish a workload.
         seconds_left: Seconds until the pair is stopped; workloads that are not finished by then are dropped.
         measured_with: Revision whose workload files are used.
@@ -81,6 +101,7 @@ class TimedRequest:
     tasks: tuple[TimedTask, ...]
     seconds: float
     block_s: float = BLOCK_SECONDS
+    sliced_block_s: float = SLICED_BLOCK_SECONDS
     limit_s: float = 600.0
     seconds_left: float = math.inf
     measured_with: MeasuredWith = MeasuredWith.SHARED
@@ -209,6 +230,8 @@ def run_timed_pair(
                             for side in Side
                         },
                         request,
+                        may_slice=waiting is first,
+                        have_shared=live.have_shared,
                     )
                     while waiting and sides.are_fit:
                         task = waiting.popleft()
@@ -220,6 +243,7 @@ def run_timed_pair(
                         else:
                             trials += pair + hung
                             live.report(pair + hung)
+                    sides.dismiss()
                     notes |= dict.fromkeys(sides.notes)
     except OutOfTimeError:
         return TimedResult(request=request, trials=tuple(trials), notes=tuple(notes), was_cut=True)
@@ -227,11 +251,22 @@ def run_timed_pair(
 
 
 class _BothSides:
-    """One process of each revision; reusable until one ends, or until a workload leaves threads or processes behind."""
+    """One process of each revision; reusable until one ends, or until a workload leaves threads or processes behind.
 
-    def __init__(self, sides: Mapping[Side, _TimedSide], request: TimedRequest) -> None:
+    Args:
+        sides: The processes.
+        request: The request.
+        may_slice: Whether both may run at the same time; a workload that failed when they did may not fail in turns.
+        have_shared: Workloads that did so in any pair; their warm-ups also may, since they disturb each other hardly.
+    """
+
+    def __init__(
+        self, sides: Mapping[Side, _TimedSide], request: TimedRequest, *, may_slice: bool, have_shared: set[str]
+    ) -> None:
         self._sides = sides
         self._request = request
+        self._may_slice = may_slice
+        self._have_shared = have_shared
         self.notes: list[str] = []
 
     @property
@@ -244,6 +279,11 @@ class _BothSides:
         """Whether one of the processes hung during collection."""
         return any(side.hung_at for side in self._sides.values())
 
+    def dismiss(self) -> None:
+        """Tell both processes to exit, so that neither waits for the other's end."""
+        for side in self._sides.values():
+            side.dismiss()
+
     def fail_hung(self, waiting: deque[TimedTask]) -> list[Trial]:
         """Remove the tasks of a file in which a process hung, and return their failed trials."""
         trials = []
@@ -255,13 +295,20 @@ class _BothSides:
         return trials
 
     def measure(self, task: TimedTask) -> list[Trial]:
-        """Let both sides take turns in one workload."""
+        """Measure one workload on both sides."""
         sides = [self._sides[side] for side in (task.first[0], task.first[0].other)]
         load = LoadMeter()
-        for side in sides:
-            side.begin(task)
+        may_overlap = self._may_slice and task.workload in self._have_shared
+        for together in [sides] if may_overlap else [[side] for side in sides]:
+            for side in together:
+                side.begin(task)
+            for side in together:
+                side.end_warm_up()
         if all(side.is_ready for side in sides):
-            self._alternate(task)
+            with sharing_one_core([side.pid for side in sides] if self._can_be_sliced() else []) as is_sliced:
+                if is_sliced:
+                    self._have_shared.add(task.workload)
+                self._measure_blocks(task, is_sliced=is_sliced)
         blind = [side for side in Side if not self._sides[side].is_delay_known]
         trials = [side.end(load, by_wall_clock=bool(blind)) for side in sides]
         self.notes += [note for side in sides for note in side.notes]
@@ -269,25 +316,51 @@ class _BothSides:
             self.notes.append(_why_wall_clock(task, blind))
         return trials
 
-    def _alternate(self, task: TimedTask) -> None:
+    def _can_be_sliced(self) -> bool:
+        ready = [side.ready for side in self._sides.values()]
+        longest_s = max(each["call_s"] or 0.0 for each in ready)
+        return self._may_slice and all(each["works_alone"] for each in ready) and 4 * longest_s < self._request.limit_s
+
+    def _measure_blocks(self, task: TimedTask, *, is_sliced: bool) -> None:
         """Measure blocks in the order drawn until all are done, one side cannot continue, or the wall time runs out."""
         sides = self._sides.values()
+        seconds = self._request.seconds * (SLICED_SHARE if is_sliced else 1.0)
         blocks = plan_blocks(
-            seconds=self._request.seconds,
-            block_s=self._request.block_s,
+            seconds=seconds,
+            block_s=self._request.sliced_block_s if is_sliced else self._request.block_s,
             least=max((READY_METRICS[name].least_blocks for name in READY_METRICS.keys() & task.gated), default=2),
             call_s=[side.ready["call_s"] for side in sides],
             left=[side.ready["left"] for side in sides],
             wall_s=[side.ready["wall_s"] for side in sides],
         )
-        end = time.monotonic() + MOST_WALL_TIME * self._request.seconds
+        measure = self._slice if is_sliced else self._take_turns
+        end = time.monotonic() + MOST_WALL_TIME * seconds
         for done, first in enumerate(task.first[: blocks.alternations]):
-            if done and done % 2 == 0 and time.monotonic() > end:
+            if (done and done % 2 == 0 and time.monotonic() > end) or not measure(first, blocks.calls):
                 return
-            for side in (first, first.other):
-                self._sides[side].run_block(blocks.calls, goes_first=side is first)
-                if not self._sides[side].is_ready:
-                    return
+
+    def _take_turns(self, first: Side, calls: int) -> bool:
+        """Run a block of each side, one after the other; false if one side cannot continue."""
+        for side in (first, first.other):
+            each = self._sides[side]
+            each.begin_block(calls, is_sliced=False)
+            block = each.end_block()
+            if block is None:
+                return False
+            each.keep_block(block, calls, goes_first=side is first)
+        return True
+
+    def _slice(self, first: Side, calls: int) -> bool:
+        """Run a block of each side at the same time; false if one side cannot continue."""
+        one, other = self._sides[first], self._sides[first.other]
+        for side in (one, other):
+            side.begin_block(calls, is_sliced=True)
+        of_one, of_other = one.end_block(), other.end_block()
+        if of_one is None or of_other is None:
+            return False
+        one.keep_block(of_one, calls, goes_first=True, other_s=of_other["seconds"])
+        other.keep_block(of_other, calls, goes_first=False, other_s=of_one["seconds"])
+        return True
 
 
 class _TimedSide:
@@ -302,7 +375,7 @@ class _TimedSide:
         self._reset()
 
     def _reset(self) -> None:
-        self.ready = Ready(call_s=None, wall_s=None, left=None)
+        self.ready = Ready(call_s=None, wall_s=None, left=None, works_alone=False)
         self.is_ready = False
         self.notes: list[str] = []
         self._is_done = False
@@ -312,9 +385,18 @@ class _TimedSide:
         self._went_first: list[bool] = []
 
     @property
+    def pid(self) -> int:
+        """Process id of the worker."""
+        return self._session.worker.pid
+
+    @property
     def is_fit(self) -> bool:
         """Whether another workload can run in the same process."""
         return self._session.is_alive and not self._is_disturbed
+
+    def dismiss(self) -> None:
+        """Tell the process to exit."""
+        self._session.worker.dismiss()
 
     @property
     def hung_at(self) -> str:
@@ -322,29 +404,53 @@ class _TimedSide:
         return self._session.hung_at
 
     def begin(self, task: TimedTask) -> None:
-        """Start a workload, and wait until it is warmed up."""
+        """Start a workload."""
         self._reset()
         self._task = task
-        ready = self._session.begin(task.workload, task.seed, Event.READY)
+        self._session.begin(task.workload, task.seed)
+
+    def end_warm_up(self) -> None:
+        """Wait until the workload is warmed up."""
+        ready = self._session.answer(Event.READY)
         if ready is not None:
             self.is_ready, self.ready = True, ready
 
-    def run_block(self, calls: int, *, goes_first: bool) -> None:
-        """Run one block while the other revision waits."""
-        start = self._clock()
-        block = self._session.ask(Command.BLOCK, Event.BLOCK, **BlockCommand(calls=calls))
-        elapsed = self._clock() - start
+    def begin_block(self, calls: int, *, is_sliced: bool) -> None:
+        """Begin a block."""
+        self._is_sliced = is_sliced
+        self._block_start = self._clock()
+        self._session.send(Command.BLOCK, **BlockCommand(calls=calls, is_sliced=is_sliced))
+
+    def end_block(self) -> Block | None:
+        """Wait for the end of the block; ``None`` if it did not succeed."""
+        block: Block | None = self._session.answer(Event.BLOCK)
+        elapsed = self._clock() - self._block_start
         self.is_ready = block is not None
         if block is None:
-            return
-        delay_s = block["run_delay_s"]
-        wall_s = block["seconds"] + (delay_s or 0.0)
+            return None
+        wrong, wall_s = "", block["seconds"] + (block["run_delay_s"] or 0.0)
         if wall_s > 1.01 * elapsed + CLOCK_TOLERANCE_S:
+            wrong = f"a clock stepped: a block of {wall_s:.6g} s was answered after {elapsed:.6g} s"
+        elif self._is_sliced and block["run_delay_s"] is None:
+            wrong = "its run delay is unknown while the other revision uses the same core"
+        if wrong:
             self.is_ready = False
-            self._session.fail(f"a clock stepped: a block of {wall_s:.6g} s was answered after {elapsed:.6g} s")
-            return
+            self._session.fail(wrong)
+            return None
+        return block
+
+    def keep_block(self, block: Block, calls: int, *, goes_first: bool, other_s: float = 0.0) -> None:
+        """Keep a block.
+
+        Args:
+            block: The block.
+            calls: Number of its calls.
+            goes_first: Whether it was begun before that of the other revision.
+            other_s: Seconds for which the other revision used the core meanwhile, which are no delay by other processes.
+        """
+        delay_s = block["run_delay_s"]
         self._blocks_s.append(block["seconds"] / calls)
-        self._run_delays_s.append((delay_s or 0.0) / calls)
+        self._run_delays_s.append(max(0.0, (delay_s or 0.0) - other_s) / calls)
         self.is_delay_known &= delay_s is not None
         self._went_first.append(goes_first)
 
@@ -360,7 +466,8 @@ class _TimedSide:
             self._blocks_s, self._run_delays_s = [block_s + delay_s for block_s, delay_s in blocks], []
         if self.is_ready:
             self._is_done = True
-            self._session.ask(Command.DONE, **DoneCommand(by_wall_clock=by_wall_clock))
+            self._session.send(Command.DONE, **DoneCommand(by_wall_clock=by_wall_clock))
+            self._session.answer()
             self.is_ready = False
         trial = self._trial(load, self._form(self._task, gated=self._task.gated if self._blocks_s else ()))
         self._is_disturbed = self._left_behind()

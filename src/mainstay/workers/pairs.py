@@ -213,6 +213,7 @@ class _WholeRun:
         load = LoadMeter()
         request = self.request
         session.begin(request.workload, request.seed, block=request.block)
+        session.answer()
         form = TrialForm(
             spec=self.spec,
             workload=request.workload,

@@ -307,6 +307,8 @@ class Worker:
         self._place: Place | None = None
         self._process: WorkerProcess | None = None
         self._why_not_started = ""
+        self._is_dismissed = False
+        self._left_children: list[psutil.Process] = []
         self._commands: int | None = None
 
     def __enter__(self) -> Self:
@@ -354,9 +356,11 @@ class Worker:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._process:
-            children = self.children()  # first: those that left its group are then no longer its children
             if kind is None:
-                self._leave(self._process)
+                self.dismiss()
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(EXIT_SECONDS)
+            children = list({*self._left_children, *self.children()})
             for child in children:
                 kill_process(child)
             kill_group(self._process.pid)
@@ -375,11 +379,12 @@ class Worker:
             os.close(self._commands)
             self._commands = None
 
-    def _leave(self, process: WorkerProcess) -> None:
-        """Give the worker a short time to exit by itself."""
-        self.send(Command.EXIT)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(EXIT_SECONDS)
+    def dismiss(self) -> None:
+        """Tell the worker to exit when it has done what it was told before."""
+        if not self._is_dismissed:
+            self._is_dismissed = True
+            self._left_children = self.children()  # afterwards, those that left its group are no longer its children
+            self.send(Command.EXIT)
 
     def kill(self) -> None:
         """Kill the process with all that it started."""

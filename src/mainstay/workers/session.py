@@ -136,6 +136,9 @@ class LiveWorkers:
         launchers: Functions that start the processes of each side, except those that must be fresh interpreters;
             without them, all processes are fresh interpreters.
         on_trial: Called with each final trial as soon as it is known, in the thread that measured it.
+
+    Attributes:
+        have_shared: Timed workloads whose revisions have run at the same time on one core.
     """
 
     def __init__(
@@ -143,6 +146,7 @@ class LiveWorkers:
     ) -> None:
         self._launchers = launchers or {}
         self._on_trial = on_trial
+        self.have_shared: set[str] = set()
         self._lock = threading.Lock()
         self._live: set[Worker] = set()
         self._stopped = False
@@ -228,17 +232,13 @@ class WorkerSession:
     finished: Finished | None = None
     _collected: Collected | None = None
 
-    def begin(self, workload: str, seed: int, *answers: Event, block: tuple[float, float] = WHOLE) -> Any:
-        """Run a workload.
+    def begin(self, workload: str, seed: int, *, block: tuple[float, float] = WHOLE) -> None:
+        """Begin a workload; :meth:`answer` waits for what comes of it.
 
         Args:
             workload: Node id.
             seed: Seed of the trial.
-            answers: The events that may come next, besides ``finished``.
             block: Shares of the items of an evaluation between which those to be scored lie.
-
-        Returns:
-            Content of such an event; ``None`` if the workload has finished or failed.
         """
         self.failure = self.finished = None
         try:
@@ -246,25 +246,28 @@ class WorkerSession:
                 self._collected = self.worker.expect(Event.COLLECTED, collecting_seconds(self.limit_s))
         except WorkerEndedError as ended:
             self._give_up(ended)
-            return None
+            return
         if reason := why_not_collected(workload, self._collected):
             self.failure = (Outcome.FAILED, reason)
-            return None
-        return self.ask(Command.RUN, *answers, **RunCommand(workload=workload, seed=seed, block=block))
+            return
+        self.send(Command.RUN, **RunCommand(workload=workload, seed=seed, block=block))
 
-    def ask(self, command: Command, *answers: Event, **content: Any) -> Any:
-        """Send a command that continues the workload, and wait for the answer.
+    def send(self, command: Command, **content: Any) -> None:
+        """Send a command that continues the workload; :meth:`answer` waits for the answer."""
+        self.worker.send(command, **content)
+
+    def answer(self, *answers: Event) -> Any:
+        """Wait for the answer to the latest command.
 
         Args:
-            command: The command.
             answers: The events that may come next, besides ``finished``.
-            content: Content of the command.
 
         Returns:
             Content of such an event; ``None`` if the workload has finished or failed.
         """
+        if self.failure:
+            return None
         try:
-            self.worker.send(command, **content)
             event, answer = self.worker.expect_one_of((*answers, Event.FINISHED), self.limit_s)
         except WorkerEndedError as ended:
             self._give_up(ended)

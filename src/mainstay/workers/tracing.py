@@ -210,7 +210,7 @@ class _Runs:
             call_s = content["call_s"] or 0.0
             calls = _fitting(call_s, content["left"], most, seconds)
             if calls:
-                worker.send(Command.BLOCK, **BlockCommand(calls=calls))
+                worker.send(Command.BLOCK, **BlockCommand(calls=calls, is_sliced=False))
                 event, content = worker.expect_one_of((Event.BLOCK, Event.FINISHED), limit_s)
             if event is not Event.FINISHED:
                 worker.send(Command.DONE, **DoneCommand(by_wall_clock=False))
