@@ -5,8 +5,8 @@ that does nothing else: the load is made here, so many busy processes beside eac
 
     python -m experiments.pair_noise --pairs 12 --seconds 2 --load 0 1 4
 
-Every pair is measured in each of :data:`WAYS`, one after the other, at each load: blocks of 25 ms and of 2 ms, these also
-with all processes on one core. From the blocks come the estimates of :data:`ESTIMATORS`, each from the same calls: by
+Every pair is measured in each of :data:`WAYS`, one after the other, at each load: in turns, in turns with all processes on
+one core, and at the same time on one core. From the blocks come the estimates of :data:`ESTIMATORS`, each from the same calls: by
 the wall clock or less the time that others kept the process waiting for a core, as the mean of log ratios of neighbouring
 blocks or as the log ratio of sums.
 
@@ -38,7 +38,6 @@ from experiments.provenance import ROOT, Row, head, is_clean, versions, write_re
 from mainstay.measuring.scheduling import derive_seeds, draw_block_orders, draw_workload_order
 from mainstay.records.trials import Side, Trial
 from mainstay.revisions.environments import THREAD_VARIABLES
-from mainstay.runner.protocol import BLOCK_SECONDS
 from mainstay.workers.fork_server import fork_servers
 from mainstay.workers.interleaved import MAX_ALTERNATIONS, TimedRequest, TimedTask, run_timed_pair
 from mainstay.workers.machine import describe_machine
@@ -63,21 +62,21 @@ class Way(NamedTuple):
     """One way to time a pair.
 
     Attributes:
-        block_s: How long a block is to last.
-        is_pinned: Whether both processes and the gate share one core.
+        may_slice: Whether both revisions may run at the same time on one core.
+        is_pinned: Whether both processes and the gate share one core in any case.
     """
 
-    block_s: float
+    may_slice: bool
     is_pinned: bool = False
 
 
-GATES_WAY = "2 ms"
+GATES_WAY = "at the same time, one core"
 WAYS: Mapping[str, Way] = {
-    "25 ms": Way(0.025),
-    GATES_WAY: Way(BLOCK_SECONDS),
-    "2 ms, one core": Way(BLOCK_SECONDS, True),
+    "in turns": Way(may_slice=False),
+    "in turns, one core": Way(may_slice=False, is_pinned=True),
+    GATES_WAY: Way(may_slice=True),
 }
-"""The gate's own is the second; the first was, with the mean of the log ratios by the wall clock."""
+"""The gate's own is the last, for workloads that allow it."""
 
 Blocks = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Times of a call in the blocks of the baseline and of the candidate."""
@@ -162,7 +161,7 @@ def measure_pair(
         for workload in draw_workload_order(SALT, "", pair, workloads)
     )
     start, others = time.monotonic(), os.getloadavg()[0]
-    request = TimedRequest(pair=pair, tasks=tasks, seconds=seconds, block_s=way.block_s)
+    request = TimedRequest(pair=pair, tasks=tasks, seconds=seconds, may_slice=way.may_slice)
     with one_core(wanted=way.is_pinned):
         result = run_timed_pair(specs, request, live=live)
     overhead_s = round(time.monotonic() - start - sum(trial.duration_s for trial in result.trials), 2)

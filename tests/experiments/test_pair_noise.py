@@ -79,7 +79,7 @@ def test_noise_is_told_apart_by_load_and_way(pair_noise):
 
     assert len(table) == 2 * len(pair_noise.WAYS)
     deviations = {(row["busy"], row["way"]): row["sd_of_a_pair"]["less run delay, sums"] for row in table}
-    assert (deviations[0, "2 ms"], deviations[4, "25 ms"]) == (0.01, 0.05)
+    assert (deviations[0, "in turns"], deviations[4, pair_noise.GATES_WAY]) == (0.01, 0.05)
     assert pair_noise.overhead(rows) == {"fresh": 3.0}
 
 

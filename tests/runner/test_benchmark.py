@@ -3,6 +3,7 @@
 import gc
 import inspect
 import math
+import os
 import random
 import sys
 import threading
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from mainstay.runner import background, counting, timing, torch_counting
+from mainstay.runner import accelerators, background, counting, timing, torch_counting
 from mainstay.runner.accelerators import accelerators_in_use
 from mainstay.runner.block_statistics import BlockStatistics
 from mainstay.runner.counting import Counts
@@ -53,7 +54,12 @@ class Meter:
     def __init__(self):
         self.total_s = 0.0
         self.is_known = True
-        self.works_alone = False
+        self.is_alone = True
+        self.spans = []
+
+    @property
+    def works_alone(self):
+        return bool(self.spans) and all(self.spans)
 
     def __enter__(self):
         return self
@@ -62,9 +68,11 @@ class Meter:
 
     def read(self): ...
 
-    def forget(self): ...
+    def forget(self):
+        self.spans.clear()
 
     def take_off(self, _, span_s):
+        self.spans.append(self.is_alone)
         taken_s = span_s / 2 if self.is_known else 0.0
         self.total_s += taken_s
         return taken_s
@@ -245,6 +253,42 @@ def test_a_slow_first_call_says_nothing_of_the_others(make, first_s, call_s):
         "left": None,
         "works_alone": False,
     }
+
+
+@pytest.mark.parametrize(
+    ("num_not_alone", "metric", "has_open", "expected"),
+    [
+        pytest.param(0, "call_time", False, True, id="all-calls-do"),
+        pytest.param(1, "call_time", False, True, id="all-but-the-first"),
+        pytest.param(3, "call_time", False, False, id="later-ones-do-not"),
+        pytest.param(0, "latency_p95", False, False, id="single-calls-are-timed"),
+        pytest.param(0, "call_time", True, False, id="an-accelerator-is-open"),
+    ],
+)
+@pytest.mark.parametrize("is_pedantic", [False, True])
+def test_whether_calls_work_alone(make, clock, monkeypatch, num_not_alone, metric, has_open, expected, is_pedantic):
+    monkeypatch.setattr(timing, "has_accelerator_open", lambda: has_open)
+    meter = Meter()
+    benchmark, gate = make(metrics=(metric,), run_delay=meter)
+
+    def work():
+        clock.work()
+        meter.is_alone = clock.calls > num_not_alone
+
+    if is_pedantic:
+        benchmark.pedantic(work, rounds=40)
+    else:
+        benchmark(work)
+
+    assert gate.ready["works_alone"] is expected
+
+
+def test_an_accelerator_is_open_whatever_library_opened_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(accelerators, "DEVICE_FILES", (str(tmp_path / "nvidia"),))
+
+    assert not accelerators.has_accelerator_open()
+    with (tmp_path / "nvidia0").open("w"):
+        assert accelerators.has_accelerator_open() is os.path.exists("/proc/self/fd")
 
 
 @pytest.mark.parametrize("call_s", [0.003, 0.1, 30.0])

@@ -16,9 +16,11 @@ from mainstay.workers.interleaved import (
     MAX_ALTERNATIONS,
     TimedRequest,
     TimedTask,
+    _TimedSide,
     plan_blocks,
     run_timed_pair,
 )
+from mainstay.workers.session import LiveWorkers
 from tests.brief_warm_up import BRIEF_WARM_UP
 
 FILE = "benchmarks/test_a.py"
@@ -125,6 +127,34 @@ def test_next(benchmark):
     assert len(baseline.block_times_s) == len(candidate.block_times_s) >= 2
     assert {before[2] for before, after in pairwise(spans()) if before[1] > after[0]} == set(Side)
     assert os.sched_getaffinity(0) == own
+
+
+@needs_account
+def test_warm_ups_overlap_only_where_an_earlier_pair_has_shared_a_core(measure, monkeypatch):
+    steps, live = [], LiveWorkers()
+
+    def note(name):
+        call = getattr(_TimedSide, name)
+        monkeypatch.setattr(_TimedSide, name, lambda side, *task: (steps.append(name), call(side, *task)))
+
+    note("begin")
+    note("end_warm_up")
+    for _ in range(2):
+        measure(
+            """
+            def test_a(benchmark):
+                benchmark(sum, range(20_000))
+
+            def test_sleeping(benchmark):
+                benchmark(time.sleep, 0.002)
+            """,
+            "test_a",
+            "test_sleeping",
+            live=live,
+        )
+
+    in_turns, at_once = ["begin", "end_warm_up"] * 2, ["begin", "begin", "end_warm_up", "end_warm_up"]
+    assert steps == [*in_turns, *in_turns, *at_once, *in_turns]
 
 
 RARE = {

@@ -580,7 +580,7 @@ def _difference(baseline: Trial, candidate: Trial) -> str:
 
 
 def restore_trials(logs: Sequence[WorkloadLog], trials: Sequence[Trial]) -> None:
-    """Add earlier trials to the logs; timed pairs only if complete, since their two sides must have taken turns.
+    """Add earlier trials to the logs; timed pairs only if complete, since their two sides must have been measured together.
 
     A completed trial that lacks what is gated now is left out, so it is measured again.
 

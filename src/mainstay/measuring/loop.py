@@ -140,7 +140,7 @@ class Measurement:
         tier_margin_of: Gives the margin that the items of a task must support to block, which a change cannot tighten; that
             of the metric if ``None``.
         measure: Function that measures one pair of whole runs, given its known trials.
-        measure_timed: Function that measures one pair of processes, which take turns in all timed workloads.
+        measure_timed: Function that measures one pair of processes in all timed workloads.
         executor: Executor of the measurements: threads, or processes if both functions can be pickled.
         num_at_once: Number of training runs at once; a pair counts as two.
         elsewhere: Other machines for the pairs whose execution allows it; ``None`` to measure all of them here.

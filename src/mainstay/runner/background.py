@@ -1,7 +1,7 @@
 """Time for which other Python threads keep a workload waiting between and after the calls that are timed.
 
 While a block of calls holds Python's interpreter lock, other threads wait for it, for up to 5 ms
-(:func:`sys.getswitchinterval`). After a block of 2 ms they would run during the other revision's turn without slowing any
+(:func:`sys.getswitchinterval`). If the revisions take turns, they would run after a block of 2 ms, without slowing any
 call. So the worker releases the lock after each block, and the time until it holds the lock again counts as part of the block.
 
 - :class:`OtherThreads`: meter of that time.

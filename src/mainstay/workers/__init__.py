@@ -4,7 +4,8 @@
 - :mod:`~mainstay.workers.collecting`: the workloads that a revision can run.
 - :mod:`~mainstay.workers.session`: a session with one worker, from its start to its trials.
 - :mod:`~mainstay.workers.pairs`: pairs whose trials are whole runs.
-- :mod:`~mainstay.workers.interleaved`: pairs of timed workloads, which take turns block by block.
+- :mod:`~mainstay.workers.interleaved`: pairs of timed workloads, whose revisions share a core or take turns.
+- :mod:`~mainstay.workers.cores`: one core for both.
 - :mod:`~mainstay.workers.fork_server`: processes forked from a server that has already imported modules.
 - :mod:`~mainstay.workers.events`: validation of the events of a worker.
 - :mod:`~mainstay.workers.descendants`: processes that must end with the gate, and their output.

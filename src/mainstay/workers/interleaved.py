@@ -92,6 +92,7 @@ class TimedRequest:
             have taken more than three times as long by the wall clock, because other processes hold the cores.
         block_s: Target duration of a block if the revisions take turns.
         sliced_block_s: The same if they run at the same time on one core.
+        may_slice: Whether they may run at the same time on one core.
         limit_s: Time limit in seconds for a worker to become ready, for one block, and to finish a workload.
         seconds_left: Seconds until the pair is stopped; workloads that are not finished by then are dropped.
         measured_with: Revision whose workload files are used.
@@ -102,6 +103,7 @@ class TimedRequest:
     seconds: float
     block_s: float = BLOCK_SECONDS
     sliced_block_s: float = SLICED_BLOCK_SECONDS
+    may_slice: bool = True
     limit_s: float = 600.0
     seconds_left: float = math.inf
     measured_with: MeasuredWith = MeasuredWith.SHARED
@@ -230,7 +232,7 @@ def run_timed_pair(
                             for side in Side
                         },
                         request,
-                        may_slice=waiting is first,
+                        may_slice=request.may_slice and waiting is first,
                         have_shared=live.have_shared,
                     )
                     while waiting and sides.are_fit:
