@@ -135,7 +135,12 @@ def test_warm_ups_overlap_only_where_an_earlier_pair_has_shared_a_core(measure, 
 
     def note(name):
         call = getattr(_TimedSide, name)
-        monkeypatch.setattr(_TimedSide, name, lambda side, *task: (steps.append(name), call(side, *task)))
+
+        def noted(side, *task):
+            steps.append(name)
+            call(side, *task)
+
+        monkeypatch.setattr(_TimedSide, name, noted)
 
     note("begin")
     note("end_warm_up")
