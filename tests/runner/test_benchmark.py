@@ -330,7 +330,7 @@ def test_a_slow_first_round_says_nothing_of_the_wall_clock_of_the_others(make):
 def test_an_import_which_is_in_a_fresh_interpreter_each_time_is_made_once_before_the_blocks(make, monkeypatch):
     imports = []
 
-    def probe(module):
+    def probe(module, *, ignores_children):
         imports.append(module)
         return Import(seconds=0.5, spent=(0.5, 0.0, 0.5, 0.0), modules={})
 

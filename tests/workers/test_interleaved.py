@@ -162,6 +162,29 @@ def test_warm_ups_overlap_only_where_an_earlier_pair_has_shared_a_core(measure, 
     assert steps == [*in_turns, *in_turns, *at_once, *in_turns]
 
 
+@needs_account
+def test_a_workload_that_fails_when_both_revisions_run_at_the_same_time_takes_turns_from_then_on(measure):
+    live = LiveWorkers()
+    locked = """
+    def test_a(benchmark):
+        lock = os.environ["NOTES"] + "/lock"
+
+        def work():
+            descriptor = os.open(lock, os.O_CREAT | os.O_EXCL)
+            sum(range(20_000))
+            os.close(descriptor)
+            os.remove(lock)
+
+        benchmark(work)
+    """
+
+    for _ in range(2):
+        trials, _ = measure(locked, "test_a", seconds=0.6, live=live)
+
+        assert {trial.outcome for trial in trials["test_a"].values()} == {Outcome.COMPLETED}
+        assert live.can_share == {f"{FILE}::test_a": False}
+
+
 RARE = {
     "process": "os.waitpid(os.posix_spawn('/bin/sleep', ['sleep', '0.03'], {}), 0)",
     "thread": "thread = threading.Thread(target=lambda: sum(range(10**6))); thread.start(); thread.join()",

@@ -1,6 +1,6 @@
 """The trials command: measure one shard of a gate's accuracy, on one of several machines, and write its piece.
 
-Times and memory are never sharded: both revisions must take turns on one machine, which ``mainstay gate --only
+Times and memory are never sharded: both revisions must be timed side by side on one machine, which ``mainstay gate --only
 performance`` does. :mod:`mainstay.commands.judge_pieces` judges the pieces.
 """
 

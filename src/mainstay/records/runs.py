@@ -147,8 +147,8 @@ class WorkloadResult:
         descriptive: Means of recorded values that are not gated, by name: baseline, candidate.
         block_times_s: For timed workloads, the time of a call in each block, by side, in the order measured;
             neighbouring blocks of a pair are merged if there are many.
-        run_delay: Share of the wall time of these blocks in which the process had to wait for a core because of other
-            processes; it is subtracted. ``None`` if it is unknown for a pair, whose times are then wall-clock times.
+        run_delay: Share of the time of these blocks in which the process had to wait for a core because of processes other than
+            those of the gate; it is subtracted. ``None`` if it is unknown for a pair, whose times are then wall-clock times.
         loads: Largest load by other processes during each pair, in processors; empty if unknown.
     """
 

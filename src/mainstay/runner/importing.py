@@ -21,12 +21,13 @@ IMPORT_PROBE = """
 import builtins, sys
 from time import perf_counter as clock
 load, listed, mapping, attribute, text, write, modules = __import__, list, dict, getattr, repr, open, sys.modules
-name, place, meters = sys.argv[1:]
+name, place, meters, ignores_children = sys.argv[1:]
 own = {"__builtins__": mapping(vars(builtins)), "__name__": "run_delay"}
 with write(meters, encoding="utf-8") as stream:
     exec(compile(stream.read(), meters, "exec"), own)
 before = set(modules)
 with own["RunDelayMeter"]() as meter:
+    meter.ignores_children = ignores_children == "True"
     reading = meter.read()
     start = clock()
     load(name)
@@ -58,18 +59,19 @@ class Import:
     modules: Mapping[str, str | None]
 
 
-def probe_import(module: str) -> Import:
+def probe_import(module: str, *, ignores_children: bool = False) -> Import:
     """Import a module in a fresh interpreter of this environment.
 
     Args:
         module: Full name of the module.
+        ignores_children: As in :class:`~mainstay.runner.run_delay.RunDelayMeter`.
 
     Raises:
         RecordingError: If it cannot be imported.
     """
     with tempfile.TemporaryDirectory() as folder:
         place = os.path.join(folder, "import.txt")
-        command = [sys.executable, "-P", "-c", IMPORT_PROBE, module, place, run_delay.__file__]
+        command = [sys.executable, "-P", "-c", IMPORT_PROBE, module, place, run_delay.__file__, str(ignores_children)]
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=IMPORT_SECONDS, check=False
         )

@@ -3,7 +3,7 @@
 If another process occupies the core for 4 ms, a call of 2 ms takes 6 ms. Linux counts such waiting time for every
 thread (``/proc/thread-self/schedstat``, see ``Documentation/scheduler/sched-stats.rst`` of the kernel). The part that
 other processes caused is subtracted. A wait for a core that the process itself keeps busy, by other threads or by
-processes that it started, belongs to the workload and is not subtracted. Neither is any other wait, such as sleep,
+processes that it started, belongs to the workload and is not subtracted, but see :attr:`RunDelayMeter.ignores_children`. Neither is any other wait, such as sleep,
 input and output, or locks.
 
 This file also runs by itself in the interpreters whose imports are timed. So it uses only modules that every
@@ -35,8 +35,9 @@ Spent = tuple[float, float, float, float]
 """Seconds of spans: by the wall clock; of them, the run delay that was subtracted; processor time of the thread in them; that of
 the other threads."""
 
-MOST_OF_OTHERS = 0.01
-"""Processor time of other threads, as a share of that of the thread, up to which it is said to work alone."""
+MOST_OF_OTHERS = 0.0002
+"""Processor time of other threads, as a share of that of the thread, up to which it is said to work alone. A thread that hands work to
+another one uses little time, but waits for it, and on a shared core for the other revision, too."""
 
 LEAST_WORK = 0.9
 """Share of the time other than run delay that a thread must be running in to be said to work, not to wait."""
@@ -138,7 +139,7 @@ class RunDelayMeter:
             return 0.0
         delay, of_thread, of_others = (late - early for early, late in zip(before, after, strict=True))
         taken = max(0.0, min(delay - max(0.0, of_others), span_s - of_thread))
-        self.add((span_s, taken, of_thread, max(0.0, of_others)))
+        self.add((span_s, taken, of_thread, of_others))
         return taken
 
     def add(self, spent: Spent | None) -> None:

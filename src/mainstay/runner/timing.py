@@ -565,7 +565,7 @@ class ImportTimer:
 
         def time_calls(calls: int) -> float:
             for _ in range(calls):
-                imported = probe_import(module)
+                imported = probe_import(module, ignores_children=self._benchmark.run_delay.ignores_children)
                 self._check(imported.modules)
                 self._benchmark.run_delay.add(imported.spent)
                 seconds.append(imported.seconds)

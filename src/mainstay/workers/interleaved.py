@@ -189,7 +189,7 @@ def run_timed_pair(
     live: LiveWorkers | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> TimedResult:
-    """Measure a pair: start fresh processes for both revisions and let them take turns in every workload.
+    """Measure a pair: start fresh processes for both revisions and measure every workload on both.
 
     A workload that does not complete on one side is repeated once, after the others and in fresh processes. After a
     workload that ended its process, or left threads or processes behind, the rest continue in fresh processes.
@@ -232,8 +232,7 @@ def run_timed_pair(
                             for side in Side
                         },
                         request,
-                        may_slice=request.may_slice and waiting is first,
-                        have_shared=live.have_shared,
+                        live.can_share,
                     )
                     while waiting and sides.are_fit:
                         task = waiting.popleft()
@@ -242,6 +241,7 @@ def run_timed_pair(
                         is_complete = all(trial.outcome is Outcome.COMPLETED for trial in pair)
                         if waiting is first and not sides.is_hung and not is_complete:
                             again.append(task)
+                            live.can_share[task.workload] = False
                         else:
                             trials += pair + hung
                             live.report(pair + hung)
@@ -258,17 +258,14 @@ class _BothSides:
     Args:
         sides: The processes.
         request: The request.
-        may_slice: Whether both may run at the same time; a workload that failed when they did may not fail in turns.
-        have_shared: Workloads that did so in any pair; their warm-ups also may, since they disturb each other hardly.
+        can_share: Whether both revisions of a workload can run at the same time on one core, as found in earlier pairs. If
+            they can, their warm-ups overlap. If the workload failed, they take turns from then on.
     """
 
-    def __init__(
-        self, sides: Mapping[Side, _TimedSide], request: TimedRequest, *, may_slice: bool, have_shared: set[str]
-    ) -> None:
+    def __init__(self, sides: Mapping[Side, _TimedSide], request: TimedRequest, can_share: dict[str, bool]) -> None:
         self._sides = sides
         self._request = request
-        self._may_slice = may_slice
-        self._have_shared = have_shared
+        self._can_share = can_share
         self.notes: list[str] = []
 
     @property
@@ -300,16 +297,15 @@ class _BothSides:
         """Measure one workload on both sides."""
         sides = [self._sides[side] for side in (task.first[0], task.first[0].other)]
         load = LoadMeter()
-        may_overlap = self._may_slice and task.workload in self._have_shared
-        for together in [sides] if may_overlap else [[side] for side in sides]:
+        for together in [sides] if self._can_share.get(task.workload) else [[side] for side in sides]:
             for side in together:
                 side.begin(task)
             for side in together:
                 side.end_warm_up()
         if all(side.is_ready for side in sides):
-            with sharing_one_core([side.pid for side in sides] if self._can_be_sliced() else []) as is_sliced:
+            with sharing_one_core([side.pid for side in sides] if self._can_be_sliced(task) else []) as is_sliced:
                 if is_sliced:
-                    self._have_shared.add(task.workload)
+                    self._can_share[task.workload] = True
                 self._measure_blocks(task, is_sliced=is_sliced)
         blind = [side for side in Side if not self._sides[side].is_delay_known]
         trials = [side.end(load, by_wall_clock=bool(blind)) for side in sides]
@@ -318,10 +314,12 @@ class _BothSides:
             self.notes.append(_why_wall_clock(task, blind))
         return trials
 
-    def _can_be_sliced(self) -> bool:
+    def _can_be_sliced(self, task: TimedTask) -> bool:
+        """Whether both sides can run blocks of a workload at the same time on one core."""
         ready = [side.ready for side in self._sides.values()]
         longest_s = max(each["call_s"] or 0.0 for each in ready)
-        return self._may_slice and all(each["works_alone"] for each in ready) and 4 * longest_s < self._request.limit_s
+        may_slice = self._request.may_slice and self._can_share.get(task.workload, True)
+        return may_slice and all(each["works_alone"] for each in ready) and 4 * longest_s < self._request.limit_s
 
     def _measure_blocks(self, task: TimedTask, *, is_sliced: bool) -> None:
         """Measure blocks in the order drawn until all are done, one side cannot continue, or the wall time runs out."""
@@ -358,11 +356,11 @@ class _BothSides:
         for side in (one, other):
             side.begin_block(calls, is_sliced=True)
         of_one, of_other = one.end_block(), other.end_block()
-        if of_one is None or of_other is None:
-            return False
-        one.keep_block(of_one, calls, goes_first=True, other_s=of_other["seconds"])
-        other.keep_block(of_other, calls, goes_first=False, other_s=of_one["seconds"])
-        return True
+        if of_one:
+            one.keep_block(of_one, calls, goes_first=True, other_s=of_other["seconds"] if of_other else 0.0)
+        if of_other:
+            other.keep_block(of_other, calls, goes_first=False, other_s=of_one["seconds"] if of_one else 0.0)
+        return one.is_ready and other.is_ready
 
 
 class _TimedSide:

@@ -138,7 +138,7 @@ class LiveWorkers:
         on_trial: Called with each final trial as soon as it is known, in the thread that measured it.
 
     Attributes:
-        have_shared: Timed workloads whose revisions have run at the same time on one core.
+        can_share: Whether the revisions of a timed workload can run at the same time on one core, as found in earlier pairs.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class LiveWorkers:
     ) -> None:
         self._launchers = launchers or {}
         self._on_trial = on_trial
-        self.have_shared: set[str] = set()
+        self.can_share: dict[str, bool] = {}
         self._lock = threading.Lock()
         self._live: set[Worker] = set()
         self._stopped = False
