@@ -332,7 +332,7 @@ def test_an_import_which_is_in_a_fresh_interpreter_each_time_is_made_once_before
 
     def probe(module, *, ignores_children):
         imports.append(module)
-        return Import(seconds=0.5, spent=(0.5, 0.0, 0.5, 0.0), modules={})
+        return Import(seconds=0.5, spent=(0.5, 0.0, 0.5, 0.0, 0.0), modules={})
 
     monkeypatch.setattr(timing, "probe_import", probe)
     benchmark, gate = make(1, metrics=("import_time",))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,16 +22,20 @@ class Account:
 
     def __init__(self, file, monkeypatch):
         self.file = file
-        self.thread = self.process = 0.0
+        self.thread = self.process = self.children = 0.0
         self.spend(delay=0)
         children = file.with_name("stat")
         children.write_text("1 (a (b) c) S 1 1 1 0 -1 4194304 10 20 0 0\n")
         monkeypatch.setattr(run_delay, "CHILDREN", str(children))
         monkeypatch.setattr(run_delay, "thread_time", lambda: self.thread / 1000)
         monkeypatch.setattr(run_delay, "process_time", lambda: self.process / 1000)
+        monkeypatch.setattr(
+            run_delay, "os_times", lambda: SimpleNamespace(children_user=self.children / 1000, children_system=0.0)
+        )
 
-    def spend(self, *, delay, thread=0.0, others=0.0):
+    def spend(self, *, delay, thread=0.0, others=0.0, children=0.0):
         self.thread += thread
+        self.children += children
         self.process += thread + others
         self.file.write_text(f"1000 {delay * 1_000_000} 1\n")
 
@@ -76,13 +81,16 @@ def test_what_is_taken_off(account, span_ms, spent, taken_ms, monkeypatch):
         pytest.param(10, {"delay": 0, "thread": 10}, True, id="it-works"),
         pytest.param(100, {"delay": 90, "thread": 10}, True, id="others-have-the-core"),
         pytest.param(100, {"delay": 0, "thread": 88}, False, id="it-sleeps"),
-        pytest.param(100, {"delay": 0, "thread": 100, "others": 2}, False, id="another-thread-works"),
+        pytest.param(100, {"delay": 0, "thread": 100, "others": 0.1}, False, id="another-thread-works-a-little"),
+        pytest.param(1000, {"delay": 0, "thread": 1000, "children": 10}, True, id="a-child-works-for-a-moment"),
+        pytest.param(1000, {"delay": 0, "thread": 1000, "children": 20}, False, id="a-child-works"),
         pytest.param(0, {"delay": 0}, False, id="nothing-is-known-yet"),
     ],
 )
 def test_whether_a_thread_works_alone(account, span_ms, spent, expected, monkeypatch):
-    monkeypatch.setattr(RunDelayMeter, "_has_started_processes", lambda _: False)
+    monkeypatch.setattr(RunDelayMeter, "has_children", False)  # which another test of this process may have left
     with RunDelayMeter(str(account.file)) as meter:
+        meter.ignores_children = True
         before = meter.read()
         account.spend(**spent)
         meter.take_off(before, span_ms / 1000)
@@ -173,6 +181,22 @@ def test_a_busy_thread_of_its_own_on_the_same_core_counts(one_core):
 
 
 @needs_account
+@pytest.mark.parametrize("ignores_children", [False, True])
+def test_an_import_that_starts_a_process_for_a_moment(tmp_path, monkeypatch, ignores_children):
+    (tmp_path / "looking.py").write_text(
+        "import os, time\nos.waitpid(os.posix_spawn('/bin/true', ['true'], {}), 0)\n"
+        "while time.process_time() < 0.5: sum(range(1000))\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    with RunDelayMeter() as meter:
+        meter.add(probe_import("looking", ignores_children=ignores_children).spent)
+
+        assert meter.is_known is ignores_children
+        assert meter.works_alone <= ignores_children
+
+
+@needs_account
 def test_an_import_is_timed_by_the_same_account(tmp_path, monkeypatch):
     (tmp_path / "patching.py").write_text(
         "import builtins, os, time\nbuiltins.max = time.thread_time = os.pread = os.times = None\n"
@@ -181,7 +205,7 @@ def test_an_import_is_timed_by_the_same_account(tmp_path, monkeypatch):
 
     imported = probe_import("patching")
 
-    span_s, taken_s, own_s, _ = imported.spent
+    span_s, taken_s, own_s, *_ = imported.spent
     assert imported.seconds == pytest.approx(span_s - taken_s)
     assert own_s > 0
     assert "patching" in imported.modules

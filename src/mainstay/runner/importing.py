@@ -33,7 +33,7 @@ with own["RunDelayMeter"]() as meter:
     load(name)
     seconds = clock() - start
     seconds -= meter.take_off(reading, seconds)
-    spent = meter.spent if meter.is_known else None
+    spent = meter.spent if meter.is_known and not (meter.ignores_children and meter.has_children) else None
 loaded = mapping((key, attribute(modules[key], "__file__", None)) for key in listed(modules) if key not in before)
 with write(place, "w", encoding="utf-8") as stream:
     stream.write(text((seconds, spent, loaded)))

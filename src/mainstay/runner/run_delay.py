@@ -15,6 +15,7 @@ interpreter has loaded, and binds the functions that it uses, since the measured
 from __future__ import annotations
 
 import os
+from os import times as os_times
 from time import process_time, thread_time
 
 _pread, _waitid = getattr(os, "pread", None), getattr(os, "waitid", None)  # Linux has both
@@ -27,17 +28,20 @@ CHILDREN = "/proc/self/stat"
 is counted in hundredths of a second there, so a short one may have none."""
 
 
-Reading = tuple[float, float, float]
+Reading = tuple[float, float, float, float]
 """Seconds that the kernel has counted so far: the run delay of the thread; its processor time; the processor time of
-the other threads of its process."""
+the other threads of its process; that of the children that have ended."""
 
-Spent = tuple[float, float, float, float]
+Spent = tuple[float, float, float, float, float]
 """Seconds of spans: by the wall clock; of them, the run delay that was subtracted; processor time of the thread in them; that of
-the other threads."""
+the other threads; that of the children that ended in them."""
 
 MOST_OF_OTHERS = 0.0002
 """Processor time of other threads, as a share of that of the thread, up to which it is said to work alone. A thread that hands work to
 another one uses little time, but waits for it, and on a shared core for the other revision, too."""
+
+MOST_OF_CHILDREN = 0.01
+"""The same for children. An import of torch starts one for a moment, to look for a library."""
 
 LEAST_WORK = 0.9
 """Share of the time other than run delay that a thread must be running in to be said to work, not to wait."""
@@ -74,7 +78,7 @@ class RunDelayMeter:
 
     def forget(self) -> None:
         """Begin anew with what the spans were spent in."""
-        self.spent: Spent = (0.0, 0.0, 0.0, 0.0)
+        self.spent: Spent = (0.0, 0.0, 0.0, 0.0, 0.0)
 
     def __enter__(self) -> RunDelayMeter:  # noqa: PYI034 - typing is not loaded in every interpreter
         try:
@@ -109,10 +113,21 @@ class RunDelayMeter:
 
     @property
     def works_alone(self) -> bool:
-        """Whether the thread was running, or waiting for a core, in nearly all the time of the spans, and hardly any other thread was."""
-        span_s, taken_s, own_s, others_s = self.spent
+        """Whether the thread was running, or waiting for a core, in nearly all the time of the spans, and hardly any other was."""
+        span_s, taken_s, own_s, others_s, children_s = self.spent
         is_working = own_s > 0 and own_s >= LEAST_WORK * (span_s - taken_s)
-        return self.is_known and is_working and others_s <= MOST_OF_OTHERS * own_s
+        is_alone = others_s <= MOST_OF_OTHERS * own_s and children_s <= MOST_OF_CHILDREN * own_s
+        return self.is_known and is_working and is_alone and not self.has_children
+
+    @property
+    def has_children(self) -> bool:
+        """Whether the process has children that have not ended, or whose end it has not noted."""
+        try:
+            assert _waitid
+            _waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return False
+        return True
 
     def read(self) -> Reading | None:
         """Read the kernel's counters; call this before a span begins."""
@@ -121,7 +136,8 @@ class RunDelayMeter:
         of_process, of_thread = process_time(), thread_time()
         assert _pread
         delay = int(_pread(self._descriptor, 100, 0).split()[1]) * 1e-9
-        return delay, of_thread, of_process - of_thread
+        times = os_times()
+        return delay, of_thread, of_process - of_thread, times.children_user + times.children_system
 
     def take_off(self, before: Reading | None, span_s: float) -> float:
         """Seconds of a span in which the thread waited for a core; call this after the end of the span.
@@ -137,9 +153,9 @@ class RunDelayMeter:
         if not self.ignores_children and self._has_started_processes():
             self._close()
             return 0.0
-        delay, of_thread, of_others = (late - early for early, late in zip(before, after, strict=True))
+        delay, of_thread, of_others, of_children = (late - early for early, late in zip(before, after, strict=True))
         taken = max(0.0, min(delay - max(0.0, of_others), span_s - of_thread))
-        self.add((span_s, taken, of_thread, of_others))
+        self.add((span_s, taken, of_thread, of_others, of_children))
         return taken
 
     def add(self, spent: Spent | None) -> None:
@@ -147,19 +163,12 @@ class RunDelayMeter:
         if spent is None:
             self._close()
         else:
-            span_s, taken_s, own_s, others_s = (before + now for before, now in zip(self.spent, spent, strict=True))
-            self.spent = span_s, taken_s, own_s, others_s
+            span_s, taken_s, own_s, others_s, children_s = (sum(each) for each in zip(self.spent, spent, strict=True))
+            self.spent = span_s, taken_s, own_s, others_s, children_s
 
     def _has_started_processes(self) -> bool:
         """Whether the process has children, or had some since the beginning."""
-        if self._faults_of_reaped() != self._reaped:
-            return True
-        try:
-            assert _waitid
-            _waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return False
-        return True
+        return self._faults_of_reaped() != self._reaped or self.has_children
 
     def _faults_of_reaped(self) -> bytes:
         """Number of page faults of the children that have ended."""

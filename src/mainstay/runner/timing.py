@@ -343,6 +343,7 @@ class Benchmark:
         if any(metric.is_alone for metric in self._ready.values()):
             self._sizes = self._measure_memory(time_calls, rounds)
             return
+        self.run_delay.ignores_children = True  # until a block is timed in turns
         ready = self._warm_up(time_calls, rounds, warmup_rounds, warm_up_s)
         ready["works_alone"] = (
             self.run_delay.works_alone
