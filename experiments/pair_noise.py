@@ -62,19 +62,19 @@ class Way(NamedTuple):
     """One way to time a pair.
 
     Attributes:
-        may_slice: Whether both revisions may run at the same time on one core.
+        may_share: Whether both revisions may run at the same time on one core.
         is_pinned: Whether both processes and the gate share one core in any case.
     """
 
-    may_slice: bool
+    may_share: bool
     is_pinned: bool = False
 
 
-GATES_WAY = "at the same time, one core"
+IN_TURNS, GATES_WAY = "in turns", "at the same time, one core"
 WAYS: Mapping[str, Way] = {
-    "in turns": Way(may_slice=False),
-    "in turns, one core": Way(may_slice=False, is_pinned=True),
-    GATES_WAY: Way(may_slice=True),
+    IN_TURNS: Way(may_share=False),
+    "in turns, one core": Way(may_share=False, is_pinned=True),
+    GATES_WAY: Way(may_share=True),
 }
 """The gate's own is the last, for workloads that allow it."""
 
@@ -161,7 +161,7 @@ def measure_pair(
         for workload in draw_workload_order(SALT, "", pair, workloads)
     )
     start, others = time.monotonic(), os.getloadavg()[0]
-    request = TimedRequest(pair=pair, tasks=tasks, seconds=seconds, may_slice=way.may_slice)
+    request = TimedRequest(pair=pair, tasks=tasks, seconds=seconds, may_share=way.may_share)
     with one_core(wanted=way.is_pinned):
         result = run_timed_pair(specs, request, live=live)
     overhead_s = round(time.monotonic() - start - sum(trial.duration_s for trial in result.trials), 2)
@@ -223,7 +223,7 @@ def measure_pairs(scratch: Path, pairs: Sequence[int], options: argparse.Namespa
                             {**row, "busy": busy, "way": name, "start": FRESH, "servers_s": 0.0} for row in measured
                         ]
                     if servers:
-                        name, way, timed = GATES_WAY, WAYS[GATES_WAY], WORKLOADS[:-1]  # imports have fresh ones always
+                        name, way, timed = IN_TURNS, WAYS[IN_TURNS], WORKLOADS[:-1]  # imports have fresh ones always
                         measured = measure_pair(specs, forked, pair, seconds=options.seconds, way=way, workloads=timed)
                         kind = {"busy": busy, "way": name, "start": FORKED, "servers_s": server_s}
                         rows += [{**row, **kind} for row in measured]
@@ -271,7 +271,7 @@ def overhead(pairs: Sequence[Row]) -> Mapping[str, float]:
     """Seconds that a pair costs besides the time in its workloads, by how its processes were started; the mean without load."""
     seconds: dict[str, dict[int, float]] = {}
     for row in pairs:
-        if (row["busy"], row["way"]) == (0, GATES_WAY):
+        if (row["busy"], row["way"]) == (0, IN_TURNS):  # since times of trials that overlap do not add up
             seconds.setdefault(row["start"], {})[row["pair"]] = row["overhead_s_of_the_pair"]
     return {how: round(float(np.mean(list(by_pair.values()))), 2) for how, by_pair in seconds.items()}
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from statistics import median
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from scripts.documentation.charts import Axis, Bar, Row, draw_intervals, draw_stacks
@@ -175,20 +174,20 @@ def adoption(document: Any) -> Iterator[Finding]:
 
 
 def pair_noise(document: Any) -> Iterator[Finding]:
-    """Noise of a pair, by the way in which it is timed and by load."""
-    fresh = [row for row in document["noise"] if row["start"] == "fresh"]
-    deviations: dict[str, dict[int, list[float]]] = {}
-    for row in fresh:
-        by_load = deviations.setdefault(row["way"], {})
-        by_load.setdefault(row["busy"], []).append(row["sd_of_a_pair"]["less run delay, sums"])
+    """Noise of a pair: how large it is, and whether longer trials reduce it."""
+    longest = {(row["workload"], row["start"]): row for row in document["noise"]}.values()
+    shortest = {(row["workload"], row["start"]): row for row in reversed(document["noise"])}.values()
+    over = (row["sd_of_a_pair"]["mean"] / row["sd_expected_of_a_pair"] for row in longest)
 
-    def described(by_load: Mapping[int, Sequence[float]]) -> str:
-        return ", ".join(f"{percent(median(sds), 1)} beside {busy} busy processes" for busy, sds in by_load.items())
+    def sds(rows: Collection[Mapping[str, Any]]) -> str:
+        seconds = max(row["measured_s"] for row in rows)
+        noise = spread((row["sd_of_a_pair"]["mean"] for row in rows), lambda sd: percent(sd, 1))
+        return f"with {seconds:.0f} s measured in each pair it is {noise}"
 
-    ways = "; ".join(f"{way}: {described(by_load)}" for way, by_load in deviations.items())
     yield Finding(
-        f"The median standard deviation of a pair over {len({row['workload'] for row in fresh})} workloads depends on how it is "
-        f"timed. {ways[:1].upper()}{ways[1:]}."
+        "The standard deviation of a pair depends on the workload and on how the workers start: "
+        f"{sds(shortest)}, {sds(longest)}. The latter is {spread(over, '{:.1f}'.format)} times what the scatter inside a "
+        "trial predicts."
     )
 
 

@@ -179,9 +179,9 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
         "Noise of a pair",
         "Both revisions are the same, so every difference is noise. The tables show its standard deviation by what is "
         "measured, how it is timed, how the workers start, and how many busy processes run beside them. The gate "
-        "runs both revisions at the same time on one core where their calls allow that, and takes the ratio of the "
-        "sums over all blocks, after it subtracts the time that a process waited for a core because of others. The "
-        "other ways are there for comparison.",
+        "takes the ratio of the sums over blocks of 2 ms, after it subtracts the time that a process waited for a "
+        "core because of others. The noise that remains differs from process to process, and only more pairs reduce "
+        "it.",
     ),
     "multiplicity": Introduction(
         "One error rate over many metrics",

@@ -345,11 +345,7 @@ class Benchmark:
             return
         self.run_delay.ignores_children = True  # until a block is timed in turns
         ready = self._warm_up(time_calls, rounds, warmup_rounds, warm_up_s)
-        ready["works_alone"] = (
-            self.run_delay.works_alone
-            and not any(metric.from_calls for metric in self._ready.values())
-            and not has_accelerator_open()
-        )
+        ready["works_alone"] = self.run_delay.works_alone and not has_accelerator_open()
         if timer:
             timer.forget()
         gc.collect()

@@ -4,7 +4,8 @@ A pair is one fresh process for each revision; its timed workloads share the pro
 make the same number of calls in every block; the ratio of the two values of a pair is the ratio of the sums over all its
 blocks. No block is left out, trimmed or weighted: rare slow calls are part of a revision's cost.
 
-If the calls of both keep one thread busy and nothing else, the two run at the same time on one core. So the kernel switches
+If the calls of both keep one thread busy and nothing else, the two run at the same time on one core, unless latencies are
+gated: a call that is interrupted takes longer even without the wait. So the kernel switches
 between them every few milliseconds, within calls, too, and the speed of the core at any moment concerns both. The time for
 which one waits while the other has the core is subtracted by the worker (:mod:`mainstay.runner.run_delay`).
 
@@ -92,7 +93,7 @@ class TimedRequest:
             have taken more than three times as long by the wall clock, because other processes hold the cores.
         block_s: Target duration of a block if the revisions take turns.
         sliced_block_s: The same if they run at the same time on one core.
-        may_slice: Whether they may run at the same time on one core.
+        may_share: Whether they may use one core.
         limit_s: Time limit in seconds for a worker to become ready, for one block, and to finish a workload.
         seconds_left: Seconds until the pair is stopped; workloads that are not finished by then are dropped.
         measured_with: Revision whose workload files are used.
@@ -103,7 +104,7 @@ class TimedRequest:
     seconds: float
     block_s: float = BLOCK_SECONDS
     sliced_block_s: float = SLICED_BLOCK_SECONDS
-    may_slice: bool = True
+    may_share: bool = True
     limit_s: float = 600.0
     seconds_left: float = math.inf
     measured_with: MeasuredWith = MeasuredWith.SHARED
@@ -303,7 +304,10 @@ class _BothSides:
             for side in together:
                 side.end_warm_up()
         if all(side.is_ready for side in sides):
-            with sharing_one_core([side.pid for side in sides] if self._can_be_sliced(task) else []) as is_sliced:
+            with sharing_one_core([side.pid for side in sides] if self._may_share(task) else []) as is_shared:
+                is_sliced = is_shared and not any(
+                    READY_METRICS[name].from_calls for name in READY_METRICS.keys() & task.gated
+                )
                 if is_sliced:
                     self._can_share[task.workload] = True
                 self._measure_blocks(task, is_sliced=is_sliced)
@@ -314,12 +318,12 @@ class _BothSides:
             self.notes.append(_why_wall_clock(task, blind))
         return trials
 
-    def _can_be_sliced(self, task: TimedTask) -> bool:
-        """Whether both sides can run blocks of a workload at the same time on one core."""
+    def _may_share(self, task: TimedTask) -> bool:
+        """Whether one core is enough for both sides of a workload."""
         ready = [side.ready for side in self._sides.values()]
         longest_s = max(each["call_s"] or 0.0 for each in ready)
-        may_slice = self._request.may_slice and self._can_share.get(task.workload, True)
-        return may_slice and all(each["works_alone"] for each in ready) and 4 * longest_s < self._request.limit_s
+        may_share = self._request.may_share and self._can_share.get(task.workload, True)
+        return may_share and all(each["works_alone"] for each in ready) and 4 * longest_s < self._request.limit_s
 
     def _measure_blocks(self, task: TimedTask, *, is_sliced: bool) -> None:
         """Measure blocks in the order drawn until all are done, one side cannot continue, or the wall time runs out."""
