@@ -91,8 +91,6 @@ class TimedRequest:
         seconds: Time of the blocks of each workload, both revisions together, if they take turns; otherwise
             :data:`SLICED_SHARE` of it. No further blocks are started once they
             have taken more than three times as long by the wall clock, because other processes hold the cores.
-        block_s: Target duration of a block if the revisions take turns.
-        sliced_block_s: The same if they run at the same time on one core.
         may_share: Whether they may use one core.
         limit_s: Time limit in seconds for a worker to become ready, for one block, and to finish a workload.
         seconds_left: Seconds until the pair is stopped; workloads that are not finished by then are dropped.
@@ -102,8 +100,6 @@ class TimedRequest:
     pair: int
     tasks: tuple[TimedTask, ...]
     seconds: float
-    block_s: float = BLOCK_SECONDS
-    sliced_block_s: float = SLICED_BLOCK_SECONDS
     may_share: bool = True
     limit_s: float = 600.0
     seconds_left: float = math.inf
@@ -331,7 +327,7 @@ class _BothSides:
         seconds = self._request.seconds * (SLICED_SHARE if is_sliced else 1.0)
         blocks = plan_blocks(
             seconds=seconds,
-            block_s=self._request.sliced_block_s if is_sliced else self._request.block_s,
+            block_s=SLICED_BLOCK_SECONDS if is_sliced else BLOCK_SECONDS,
             least=max((READY_METRICS[name].least_blocks for name in READY_METRICS.keys() & task.gated), default=2),
             call_s=[side.ready["call_s"] for side in sides],
             left=[side.ready["left"] for side in sides],
