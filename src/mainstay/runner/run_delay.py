@@ -3,7 +3,7 @@
 If another process occupies the core for 4 ms, a call of 2 ms takes 6 ms. Linux counts such waiting time for every
 thread (``/proc/thread-self/schedstat``, see ``Documentation/scheduler/sched-stats.rst`` of the kernel). The part that
 other processes caused is subtracted. A wait for a core that the process itself keeps busy, by other threads or by
-processes that it started, belongs to the workload and is not subtracted, but see :attr:`RunDelayMeter.ignores_children`. Neither is any other wait, such as sleep,
+processes that it started, belongs to the workload and is not subtracted, unless ``ignores_children`` is set. Neither is any other wait, such as sleep,
 input and output, or locks.
 
 This file also runs by itself in the interpreters whose imports are timed. So it uses only modules that every
@@ -52,7 +52,7 @@ class RunDelayMeter:
 
     Nothing is subtracted, and :attr:`is_known` is false, if the kernel does not count the run delay. The same holds as
     soon as the process is found to have started other processes, since their use of the cores is not known in time,
-    unless :attr:`ignores_children` is set.
+    unless ``ignores_children`` is set.
 
     Args:
         account: File in which the kernel counts the run delay; empty for a meter that subtracts nothing.
