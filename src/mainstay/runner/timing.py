@@ -344,7 +344,7 @@ class Benchmark:
             self._sizes = self._measure_memory(time_calls, rounds)
             return
         self.run_delay.ignores_children = True  # until a block is timed in turns
-        ready = self._warm_up(time_calls, rounds, warmup_rounds, warm_up_s)
+        ready = self._warm_up(self._forgetting_first(time_calls), rounds, warmup_rounds, warm_up_s)
         ready["works_alone"] = self.run_delay.works_alone and not has_accelerator_open()
         if timer:
             timer.forget()
@@ -387,48 +387,36 @@ class Benchmark:
             raise RecordingError(self.misuse)
         self._mode = mode
 
+    def _forgetting_first(self, time_calls: Callable[[int], float]) -> Callable[[int], float]:
+        """The same function; its second use forgets what was found in the first, which may compile or import."""
+        uses = itertools.count()
+
+        def time_later_calls(calls: int) -> float:
+            if next(uses) == 1:
+                self.run_delay.forget()
+            return time_calls(calls)
+
+        return time_later_calls
+
     def _warm_up(
         self, time_calls: Callable[[int], float], rounds: int | None, warmup_rounds: int, warm_up_s: float
     ) -> Ready:
-        """Make the first calls; what is found of the very first, which may compile or import, counts if it is the only one.
-
-        Whether they work alone is left to the caller.
-        """
+        """Make the first calls; whether they work alone is left to the caller."""
         if rounds is None:
-            calls, call_s = self._call_for(warm_up_s, time_calls)
+            calls, call_s = _call_for(warm_up_s, time_calls)
             if calls == 1 and warm_up_s:
-                self.run_delay.forget()
-                _, call_s = self._call_for(BLOCK_SECONDS, time_calls)
+                _, call_s = _call_for(BLOCK_SECONDS, time_calls)
             return Ready(call_s=call_s, wall_s=call_s, left=None, works_alone=False)
         spare = rounds // 4
         calls, taken = (warmup_rounds, 0) if warmup_rounds else (spare, spare)
         if warmup_rounds == 1 and spare:
             calls, taken = 2, 1
         ready = Ready(call_s=None, wall_s=None, left=rounds - taken, works_alone=False)
-        for call in range(calls):
-            if call == 1:
-                self.run_delay.forget()
+        for _ in range(calls):
             start = self._clock()
             ready["call_s"] = time_calls(1)
             ready["wall_s"] = self._clock() - start
         return ready
-
-    def _call_for(self, least_s: float, time_calls: Callable[[int], float]) -> tuple[int, float]:
-        """Make calls until they have taken so much time, at least one; returns their number and the time of a call."""
-        made, calls, spent, call_s = 0, 1, 0.0, math.inf
-        while not made or spent < least_s:
-            if made == 1:
-                self.run_delay.forget()
-            seconds_now = time_calls(calls)
-            if seconds_now < 0:
-                raise RecordingError(f"the clock stepped back by {-seconds_now:g} s during the warm-up")
-            if seconds_now == 0 and calls > MOST_TIMELESS_CALLS:
-                raise RecordingError(f"the clock stands still: {calls} calls took no time")
-            made += calls
-            spent += max(seconds_now, 1e-6)
-            call_s = seconds_now / calls
-            calls = max(1, min(2 * calls, int(BLOCK_SECONDS * calls / max(seconds_now, 1e-9))))
-        return made, call_s
 
     def _obey(self, time_calls: Callable[[int], float], ready: Ready, timer: CallTimer | None) -> None:
         """Run the blocks that the gate asks for; their times are those of one iteration of each round."""
@@ -529,6 +517,22 @@ def _times(timed: Iterable[TimeAndDelay], *, by_wall_clock: bool) -> list[float]
         ([0.5], [0.75])
     """
     return [seconds + run_delay_s if by_wall_clock else seconds for seconds, run_delay_s in timed]
+
+
+def _call_for(least_s: float, time_calls: Callable[[int], float]) -> tuple[int, float]:
+    """Make calls until they have taken so much time, at least one; returns their number and the time of a call."""
+    made, calls, spent, call_s = 0, 1, 0.0, math.inf
+    while not made or spent < least_s:
+        seconds_now = time_calls(calls)
+        if seconds_now < 0:
+            raise RecordingError(f"the clock stepped back by {-seconds_now:g} s during the warm-up")
+        if seconds_now == 0 and calls > MOST_TIMELESS_CALLS:
+            raise RecordingError(f"the clock stands still: {calls} calls took no time")
+        made += calls
+        spent += max(seconds_now, 1e-6)
+        call_s = seconds_now / calls
+        calls = max(1, min(2 * calls, int(BLOCK_SECONDS * calls / max(seconds_now, 1e-9))))
+    return made, call_s
 
 
 def _require_count(name: str, value: Any, *, least: int) -> None:
