@@ -15,6 +15,7 @@ def rows(case, *verdicts):
             "case": case,
             "verdict": verdict,
             "commit": "c0ffee",
+            "machine": "a machine",
             "seconds": 10.0,
             "load": 2.0,
             "pairs": 5,

@@ -777,6 +777,7 @@ class Machine:
                     "block_times_s": (call_s, call_s),
                     "run_delays_s": (call_s / 2, 0.0) if self.tells_delays else (),
                     "went_first": (True, False),
+                    "is_concurrent": request.pair > 0,
                     "load": 0.5,
                 }
                 trials.append(self._trial(request, task.workload, task.seed, side, {"call_time": call_s}, **blocks))
@@ -814,6 +815,7 @@ def test_equal_times_pass_at_the_first_look_and_double_times_fail_there(run):
     assert (len(result.block_times_s["baseline"]), len(result.block_times_s["candidate"])) == (10, 10)
     assert result.loads == (0.5,) * 5
     assert result.run_delay == pytest.approx(0.2)
+    assert result.num_concurrent_pairs == 4
     assert measurement.notes == ["left threads"]
 
 

@@ -59,6 +59,7 @@ ADDED = (
     ("revision", "head"),
     ("run", "shards"),
     ("run", "on_cluster"),
+    ("workload", "num_concurrent_pairs"),
 )
 """Properties that documents of before lack, with their definitions."""
 
@@ -129,6 +130,7 @@ def test_a_document_of_before_a_property_was_added_can_be_read(definition, name)
         "items": [finding["items"] for finding in document["findings"]],
         "revision": [document["baseline"], document["candidate"]],
         "run": [document],
+        "workload": document["workloads"],
     }
     for record in records[definition]:
         del record[name]

@@ -100,6 +100,8 @@ def test_revisions_that_do_not_work_alone_take_turns_with_equal_blocks_and_only_
     assert len(baseline.block_times_s) == len(candidate.block_times_s) > 2
     assert all(first is not second for first, second in zip(baseline.went_first, candidate.went_first, strict=True))
     assert sum(baseline.went_first) == len(baseline.went_first) / 2
+    assert not baseline.is_concurrent
+    assert not candidate.is_concurrent
     assert all(before[1] <= after[0] for before, after in pairwise(spans()))
 
 
@@ -134,6 +136,8 @@ def test_next(benchmark):
     assert baseline.values["cores"] == candidate.values["cores"] == 1
     assert len(baseline.block_times_s) == len(candidate.block_times_s) >= 2
     assert {before[2] for before, after in pairwise(spans()) if before[1] > after[0]} == set(Side)
+    assert baseline.is_concurrent
+    assert candidate.is_concurrent
     assert os.sched_getaffinity(0) == own
 
 
@@ -147,6 +151,7 @@ def test_latencies_are_timed_in_turns_on_one_core(measure, spans):
 
     assert {trial.outcome for trial in trials["test_a"].values()} == {Outcome.COMPLETED}
     assert {trial.values["cores"] for trial in trials["test_a"].values()} == {1}
+    assert not any(trial.is_concurrent for trial in trials["test_a"].values())
     assert all(before[1] <= after[0] for before, after in pairwise(spans()))
 
 

@@ -130,7 +130,7 @@ def max_load(ledgers: Sequence[WorkloadLog]) -> float | None:
     Args:
         ledgers: Ledger of each workload.
     """
-    return max((trial.load for log in ledgers for trial in log.trials.values() if trial.load), default=None)
+    return max((trial.load for log in ledgers for trial in log.trials.values() if trial.load is not None), default=None)
 
 
 def _measure_pair(

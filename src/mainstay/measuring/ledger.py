@@ -474,7 +474,8 @@ class WorkloadLog:
             descriptive=self._descriptive(pairs),
             block_times_s=self._block_times(pairs),
             run_delay=self._run_delay(pairs),
-            loads=tuple(max(self.trials[pair, side, 0].load or 0.0 for side in Side) for pair in pairs),
+            num_concurrent_pairs=sum(self.trials[pair, Side.BASELINE, 0].is_concurrent for pair in pairs),
+            loads=self._loads(pairs),
         )
 
     def _status(self) -> tuple[str, str]:
@@ -506,6 +507,12 @@ class WorkloadLog:
             return None
         delays = math.fsum(delay for trial in trials for delay in trial.run_delays_s)
         return delays / (delays + math.fsum(time for trial in trials for time in trial.block_times_s))
+
+    def _loads(self, pairs: Iterable[int]) -> tuple[float, ...]:
+        """Largest load by other processes in each pair; empty if it is unknown for both trials of a pair."""
+        loads = [[self.trials[pair, side, 0].load for side in Side] for pair in pairs]
+        known = [[load for load in of_pair if load is not None] for of_pair in loads]
+        return tuple(max(of_pair) for of_pair in known) if all(known) else ()
 
     def _curves(self, pairs: Iterable[int]) -> Iterable[Curve]:
         for pair in pairs:

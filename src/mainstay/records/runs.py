@@ -149,6 +149,8 @@ class WorkloadResult:
             neighbouring blocks of a pair are merged if there are many.
         run_delay: Share of the time of these blocks in which the process had to wait for a core because of processes other than
             those of the gate; it is subtracted. ``None`` if it is unknown for a pair, whose times are then wall-clock times.
+        num_concurrent_pairs: Pairs in which the blocks of both revisions ran at the same time on one core; in the others
+            they took turns.
         loads: Largest load by other processes during each pair, in processors; empty if unknown.
     """
 
@@ -166,6 +168,7 @@ class WorkloadResult:
     descriptive: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     block_times_s: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     run_delay: float | None = None
+    num_concurrent_pairs: int = 0
     loads: tuple[float, ...] = ()
 
 

@@ -142,12 +142,14 @@ class Trial:
         last_lines: The last lines that the worker wrote.
         duration_s: Wall time of the workload itself.
         peak_memory_bytes: Peak resident memory of the worker.
-        load: Load by other processes while it ran, in processors; ``None`` if unknown.
+        load: Load by other processes while it ran, in processors; ``None`` if unknown, as for a short trial.
         names: What was counted, by metric, if it has names; for instance imported modules.
         block_times_s: Time of a call in each block of a timed workload, in the order measured.
         run_delays_s: Waiting time that was subtracted from the time of a call in each block, because other processes
             occupied the core; empty if it is unknown for a block of either revision and the times are wall-clock times.
-        went_first: For each block, whether it ran before the corresponding block of the other revision.
+        went_first: For each block, whether it ran before the corresponding block of the other revision, or, if both ran at
+            the same time, whether it was begun first.
+        is_concurrent: Whether its blocks ran at the same time as those of the other revision, on one core.
         reused_from: Run that measured it, if it is a cached baseline trial; empty if it was measured in this run. The
             duration and load of a cached trial say nothing about this run and are set to 0 and unknown.
         files_of: The revision whose workload files it ran with.
@@ -174,6 +176,7 @@ class Trial:
     block_times_s: tuple[float, ...] = ()
     run_delays_s: tuple[float, ...] = ()
     went_first: tuple[bool, ...] = ()
+    is_concurrent: bool = False
     reused_from: str = ""
     files_of: Side = Side.BASELINE
 

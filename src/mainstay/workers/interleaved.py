@@ -89,8 +89,8 @@ class TimedRequest:
         pair: Number of the pair.
         tasks: The workloads, in the order drawn for this pair.
         seconds: Time of the blocks of each workload, both revisions together, if they take turns; otherwise
-            :data:`SLICED_SHARE` of it. No further blocks are started once they
-            have taken more than three times as long by the wall clock, because other processes hold the cores.
+            :data:`SLICED_SHARE` of it. No further blocks are started once they have taken more than three times as long
+            by the wall clock, because other processes hold the cores.
         may_share: Whether they may use one core.
         limit_s: Time limit in seconds for a worker to become ready, for one block, and to finish a workload.
         seconds_left: Seconds until the pair is stopped; workloads that are not finished by then are dropped.
@@ -383,6 +383,7 @@ class _TimedSide:
         self._run_delays_s: list[float] = []
         self.is_delay_known = True
         self._went_first: list[bool] = []
+        self._is_sliced = False
 
     @property
     def pid(self) -> int:
@@ -485,6 +486,7 @@ class _TimedSide:
             block_times_s=tuple(self._blocks_s),
             run_delays_s=tuple(self._run_delays_s),
             went_first=tuple(self._went_first),
+            is_concurrent=self._is_sliced,
         )
 
     def _form(self, task: TimedTask, *, gated: tuple[str, ...] = ()) -> TrialForm:

@@ -7,6 +7,9 @@ import time
 
 import psutil
 
+LEAST_SECONDS = 0.5
+"""Time over which a load is known to about a tenth of a processor: the system counts in hundredths of a second, for each process."""
+
 
 class LoadMeter:
     """Meter of the load by other processes, from its creation on.
@@ -19,11 +22,16 @@ class LoadMeter:
         self._others = _busy_seconds() - _own_seconds()
         self._start = time.monotonic()
 
-    def of_others(self) -> float:
-        """Average number of processors kept busy by other processes since the meter was created."""
+    def of_others(self) -> float | None:
+        """Average number of processors kept busy by other processes since the meter was created.
+
+        ``None`` if that was less than :data:`LEAST_SECONDS` ago.
+        """
         elapsed = time.monotonic() - self._start
+        if elapsed < LEAST_SECONDS:
+            return None
         others = _busy_seconds() - _own_seconds() - self._others
-        return max(0.0, others / elapsed) if elapsed > 0 else 0.0
+        return max(0.0, others / elapsed)
 
 
 def _busy_seconds() -> float:
