@@ -9,6 +9,7 @@ from datetime import date
 
 import pytest
 
+from mainstay.commands.measurement import max_load
 from mainstay.gates.exact import DigestComparison
 from mainstay.gates.policy import Design
 from mainstay.measuring.agenda import Assignment
@@ -752,6 +753,7 @@ class Machine:
         self.requests = []
         self.under_way = 0
         self.tells_delays = True
+        self.load = 0.5
 
     def measure(self, request, known):
         trials = []
@@ -778,7 +780,7 @@ class Machine:
                     "run_delays_s": (call_s / 2, 0.0) if self.tells_delays else (),
                     "went_first": (True, False),
                     "is_concurrent": request.pair > 0,
-                    "load": 0.5,
+                    "load": self.load,
                 }
                 trials.append(self._trial(request, task.workload, task.seed, side, {"call_time": call_s}, **blocks))
         self.under_way -= 1
@@ -826,6 +828,18 @@ def test_what_was_taken_off_is_unknown_where_the_times_are_those_of_the_wall_clo
     _, measurement = run(machine, logs=logs_of(timed_workload("t")), design=Design(num_gated=1))
 
     assert measurement.results()[0].run_delay is None
+
+
+@pytest.mark.parametrize(("load", "loads"), [(0.0, (0.0,) * 5), (None, ())])
+def test_an_unknown_load_is_not_shown_as_none(run, load, loads):
+    machine = Machine({"t": EQUAL})
+    machine.load = load
+    logs = logs_of(timed_workload("t"))
+
+    _, measurement = run(machine, logs=logs, design=Design(num_gated=1))
+
+    assert measurement.results()[0].loads == loads
+    assert max_load(logs) == load
 
 
 def test_the_margin_that_a_project_sets_holds_without_a_data_set(run):
