@@ -192,6 +192,71 @@ def test_pedantic_never_runs_more_rounds_than_it_names(make, clock):
     assert gate.ready == {"call_s": None, "wall_s": None, "left": 1, "works_alone": False}
 
 
+@pytest.mark.parametrize("rounds", [1, 3, 10])
+def test_short_rounds_with_a_set_up_are_repeated_for_as_long_as_the_gate_measures(make, clock, rounds):
+    clock.call_s = 0.0005
+    benchmark, gate = make(50)
+
+    def set_up():
+        clock.now += 0.0015
+        return (3,), {}
+
+    assert benchmark.pedantic(clock.work, setup=set_up, rounds=rounds) == (3,)
+
+    assert gate.ready == {
+        "call_s": pytest.approx(0.0005),
+        "wall_s": pytest.approx(0.002),
+        "left": None,
+        "works_alone": False,
+    }
+    assert gate.seconds == pytest.approx([0.025])
+    assert clock.calls == max(1, rounds // 4) + 4 + 50  # 4 calls of half a millisecond last as long as a block
+
+
+def test_the_warm_up_of_short_rounds_ends_however_long_their_set_up_takes(make, clock):
+    clock.call_s = 0.00001
+    benchmark, gate = make(2)
+
+    def set_up():
+        clock.now += 0.04
+
+    benchmark.pedantic(clock.work, setup=set_up, rounds=3)
+
+    assert (clock.calls, gate.ready["left"]) == (1 + 3 + 2, None)
+    assert gate.ready["wall_s"] == pytest.approx(0.04, rel=0.01)
+
+
+@pytest.mark.parametrize(("rounds", "left"), [(1, 1), (3, 3), (40, 30)])
+def test_long_rounds_with_a_set_up_are_as_many_as_pedantic_names(make, clock, rounds, left):
+    benchmark, gate = make(1)
+
+    def set_up():
+        clock.now += 0.2
+
+    benchmark.pedantic(clock.work, setup=set_up, rounds=rounds)
+
+    assert gate.ready["left"] == left
+    assert clock.calls == max(1, rounds // 4) + 1
+
+
+def test_a_set_up_that_serves_too_few_rounds_is_named(make, clock):
+    benchmark, _ = make(20)
+    prepared = [((number,), {}) for number in range(12)]
+
+    with pytest.raises(RecordingError, match=r"before round 13 \(IndexError: pop from empty list\); pedantic asks for 10, but"):
+        benchmark.pedantic(clock.work, setup=prepared.pop, rounds=10)
+
+    with pytest.raises(RecordingError, match=r"let setup prepare any number of them"):
+        benchmark.recorded()
+
+
+def test_the_error_of_a_set_up_is_its_own_in_the_rounds_that_were_asked_for(make, clock):
+    benchmark, _ = make(20)
+
+    with pytest.raises(IndexError):
+        benchmark.pedantic(clock.work, setup=[((1,), {}), ((2,), {})].pop, rounds=10)
+
+
 def test_pedantic_warms_up_with_a_quarter_of_many_rounds(make, clock):
     benchmark, gate = make(3)
 

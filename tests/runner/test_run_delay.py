@@ -1,6 +1,7 @@
 """Time that others kept a thread waiting for a core, by an account that the test keeps and by that of the kernel."""
 
 import hashlib
+import itertools
 import os
 import subprocess
 import sys
@@ -94,6 +95,34 @@ def test_whether_a_thread_works_alone(account, span_ms, spent, expected, monkeyp
         before = meter.read()
         account.spend(**spent)
         meter.take_off(before, span_ms / 1000)
+
+        assert meter.works_alone is expected
+
+
+@pytest.mark.parametrize(
+    ("others_us", "expected"),
+    [
+        pytest.param([0.0], True, id="no-other-thread"),
+        pytest.param([15.0], False, id="work-is-handed-to-another-thread"),
+        pytest.param([0.0, 15.0], False, id="every-other-time"),
+    ],
+)
+def test_whether_a_thread_works_alone_in_many_short_spans(account, others_us, expected, monkeypatch):
+    monkeypatch.setattr(RunDelayMeter, "has_children", False)
+    pauses = itertools.cycle([0.0002, 0.005, 0.0003, 0.0])  # after a reading of a clock, until the next one
+
+    def after_a_pause(clock):
+        account.spend(delay=0, thread=next(pauses))
+        return getattr(account, clock) / 1000
+
+    monkeypatch.setattr(run_delay, "thread_time", lambda: after_a_pause("thread"))
+    monkeypatch.setattr(run_delay, "process_time", lambda: after_a_pause("process"))
+    with RunDelayMeter(str(account.file)) as meter:
+        meter.ignores_children = True
+        for each in others_us * 30:
+            before = meter.read()
+            account.spend(delay=0, thread=0.03, others=each / 1000)
+            meter.take_off(before, 0.00003)
 
         assert meter.works_alone is expected
 

@@ -133,7 +133,17 @@ class RunDelayMeter:
         """Read the kernel's counters; call this before a span begins."""
         if self._descriptor < 0:
             return None
+        of_thread, of_process = thread_time(), process_time()
+        return self._reading(of_thread, of_process)
+
+    def _read_after(self) -> Reading | None:
+        """Read them after a span, in the other order: what passes between two clocks then never counts as time of other threads."""
+        if self._descriptor < 0:
+            return None
         of_process, of_thread = process_time(), thread_time()
+        return self._reading(of_thread, of_process)
+
+    def _reading(self, of_thread: float, of_process: float) -> Reading:
         assert _pread
         delay = int(_pread(self._descriptor, 100, 0).split()[1]) * 1e-9
         times = os_times()
@@ -147,7 +157,7 @@ class RunDelayMeter:
             span_s: Length of the span. Not more is subtracted than the time that the thread had no core within the
                 span, whatever happened between the readings and the span.
         """
-        after = self.read()
+        after = self._read_after()
         if before is None or after is None:
             return 0.0
         if not self.ignores_children and self._has_started_processes():
@@ -155,7 +165,7 @@ class RunDelayMeter:
             return 0.0
         delay, of_thread, of_others, of_children = (late - early for early, late in zip(before, after, strict=True))
         taken = max(0.0, min(delay - max(0.0, of_others), span_s - of_thread))
-        self.add((span_s, taken, of_thread, of_others, of_children))
+        self.add((span_s, taken, of_thread, max(0.0, of_others), of_children))
         return taken
 
     def add(self, spent: Spent | None) -> None:

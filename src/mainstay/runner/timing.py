@@ -45,6 +45,8 @@ MOST_TIMELESS_CALLS = 1_000_000
 MEMORY_CALLS = 3
 """Number of calls for the peak memory: later calls reuse what the first ones allocate."""
 
+SHORT_ROUND_SECONDS = 0.1
+"""Wall-clock time of a round with its set-up and teardown, up to which it is repeated for as long as the gate measures."""
 
 Returned = TypeVar("Returned")
 
@@ -53,6 +55,21 @@ Arguments = tuple[Sequence[Any], Mapping[str, Any]]
 
 TimeAndDelay = tuple[float, float]
 """Seconds without the run delay, and the run delay that was subtracted."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How many rounds a workload asks for.
+
+    Attributes:
+        rounds: Maximum number of timed rounds.
+        warmup_rounds: Number of warm-up rounds before them, if any is named.
+        is_set_up: Whether each round has its own set-up, so that short ones may be repeated more often.
+    """
+
+    rounds: int
+    warmup_rounds: int = 0
+    is_set_up: bool = False
 
 
 @dataclass(eq=False)
@@ -160,7 +177,8 @@ class Benchmark:
     """The ``benchmark`` fixture under the gate: pytest-benchmark's interface, timed block by block at its command.
 
     The gate chooses rounds, warm-up and their lengths, which are the same for both revisions. Only the argument
-    ``rounds`` of ``pedantic`` is respected as an upper limit of the number of rounds.
+    ``rounds`` of ``pedantic`` is respected, as an upper limit of the number of rounds, unless a set-up makes each of
+    them anew and they are short.
 
     Args:
         node: The test.
@@ -242,7 +260,7 @@ class Benchmark:
             kwargs: Named arguments of every call.
             setup: Called before each round; may return the arguments.
             teardown: Called after each round with the arguments.
-            rounds: Maximum number of timed rounds.
+            rounds: Maximum number of timed rounds; more are run after a set-up each if a round with it is short.
             warmup_rounds: Number of rounds before these.
             iterations: Number of calls in a round.
 
@@ -256,16 +274,18 @@ class Benchmark:
         if iterations > 1 and setup:
             raise ValueError(f"setup needs one iteration per round, not {iterations}")
         given: Arguments = (args, kwargs or {})
+        set_up = _naming_rounds(setup, rounds + warmup_rounds) if setup else None
 
         def arguments() -> Arguments:
-            made = setup() if setup else None
+            made = set_up() if set_up else None
             if made and (args or kwargs):
                 raise TypeError("the arguments come from setup or from args and kwargs, not from both")
             return made or given
 
         self._iterations = iterations
         timer = self._timer(target, arguments, teardown=teardown, iterations=iterations)
-        self.measure(timer.time_rounds, timer=timer, rounds=rounds, warmup_rounds=warmup_rounds)
+        limit = Limit(rounds, warmup_rounds, is_set_up=setup is not None)
+        self.measure(timer.time_rounds, timer=timer, limit=limit)
         if not self._num_calls and not self._sizes:
             timer.time_rounds(1)
         return timer.result
@@ -309,8 +329,7 @@ class Benchmark:
         time_calls: Callable[[int], float],
         *,
         timer: CallTimer | None = None,
-        rounds: int | None = None,
-        warmup_rounds: int = 0,
+        limit: Limit | None = None,
         warm_up_s: float = WARM_UP_SECONDS,
     ) -> None:
         """Warm up, then measure blocks as the gate asks.
@@ -318,13 +337,12 @@ class Benchmark:
         Args:
             time_calls: Function that makes a number of calls and returns their time in seconds.
             timer: Timer of the calls, unless they are made in other processes.
-            rounds: Maximum number of timed calls; ``None`` for any number.
-            warmup_rounds: Number of warm-up calls, if the number of calls is limited; one more is made if it is one.
+            limit: Numbers of warm-up calls and of timed calls; ``None`` for any number.
             warm_up_s: Duration of warm-up calls if their number is not given; at least one call is made.
         """
         try:
             with self.run_delay:
-                self._measure(time_calls, timer, rounds, warmup_rounds, warm_up_s)
+                self._measure(time_calls, timer, limit, warm_up_s)
         except RecordingError as error:
             self.misuse = str(error)  # it counts even if the test catches it
             raise
@@ -336,15 +354,15 @@ class Benchmark:
         self,
         time_calls: Callable[[int], float],
         timer: CallTimer | None,
-        rounds: int | None,
-        warmup_rounds: int,
+        limit: Limit | None,
         warm_up_s: float,
     ) -> None:
         if any(metric.is_alone for metric in self._ready.values()):
-            self._sizes = self._measure_memory(time_calls, rounds)
+            self._sizes = self._measure_memory(time_calls, limit.rounds if limit else MEMORY_CALLS)
             return
         self.run_delay.ignores_children = True  # until a block is timed in turns
-        ready = self._warm_up(self._forgetting_first(time_calls), rounds, warmup_rounds, warm_up_s)
+        time_first_calls = self._forgetting_first(time_calls)
+        ready = self._warm_up_rounds(time_first_calls, limit) if limit else _warm_up(time_first_calls, warm_up_s)
         ready["works_alone"] = self.run_delay.works_alone and not has_accelerator_open()
         if timer:
             timer.forget()
@@ -398,25 +416,29 @@ class Benchmark:
 
         return time_later_calls
 
-    def _warm_up(
-        self, time_calls: Callable[[int], float], rounds: int | None, warmup_rounds: int, warm_up_s: float
-    ) -> Ready:
-        """Make the first calls; whether they work alone is left to the caller."""
-        if rounds is None:
-            calls, call_s = _call_for(warm_up_s, time_calls)
-            if calls == 1 and warm_up_s:
-                _, call_s = _call_for(BLOCK_SECONDS, time_calls)
-            return Ready(call_s=call_s, wall_s=call_s, left=None, works_alone=False)
-        spare = rounds // 4
-        calls, taken = (warmup_rounds, 0) if warmup_rounds else (spare, spare)
-        if warmup_rounds == 1 and spare:
-            calls, taken = 2, 1
-        ready = Ready(call_s=None, wall_s=None, left=rounds - taken, works_alone=False)
-        for _ in range(calls):
+    def _warm_up_rounds(self, time_rounds: Callable[[int], float], limit: Limit) -> Ready:
+        """Make the first rounds; whether they work alone is left to the caller.
+
+        Some are taken from the timed ones if no number of warm-up rounds is named, and one if that number is one. Short
+        rounds that are set up anew are made until they have taken as long as a block.
+        """
+        spare = limit.rounds // 4
+        rounds, taken = (limit.warmup_rounds, 0) if limit.warmup_rounds else (spare, spare)
+        if limit.warmup_rounds == 1 and spare:
+            rounds, taken = 2, 1
+        if limit.is_set_up and not rounds:
+            rounds = 1
+        ready = Ready(call_s=None, wall_s=None, left=limit.rounds - taken, works_alone=False)
+        for _ in range(rounds):
             start = self._clock()
-            ready["call_s"] = time_calls(1)
-            ready["wall_s"] = self._clock() - start
-        return ready
+            ready["call_s"] = time_rounds(1)
+            ready["wall_s"] = wall_s = self._clock() - start
+        if not limit.is_set_up or wall_s > SHORT_ROUND_SECONDS:
+            return ready
+        made, spent, start = 0, 0.0, self._clock()
+        while not made or (spent < BLOCK_SECONDS and self._clock() < start + WARM_UP_SECONDS):
+            spent, made = spent + time_rounds(1), made + 1
+        return Ready(call_s=spent / made, wall_s=(self._clock() - start) / made, left=None, works_alone=False)
 
     def _obey(self, time_calls: Callable[[int], float], ready: Ready, timer: CallTimer | None) -> None:
         """Run the blocks that the gate asks for; their times are those of one iteration of each round."""
@@ -450,7 +472,7 @@ class Benchmark:
         self.waited_s += clock() - start
         return command
 
-    def _measure_memory(self, time_calls: Callable[[int], float], rounds: int | None) -> dict[str, float]:
+    def _measure_memory(self, time_calls: Callable[[int], float], most: int) -> dict[str, float]:
         """Measure the peak memory of a few calls, before anything else has run in this process."""
         torch = sys.modules.get("torch")
         cuda = torch.cuda if torch is not None else None
@@ -460,8 +482,7 @@ class Benchmark:
         if cuda is not None and cuda.is_initialized():
             for device in range(cuda.device_count()):
                 cuda.reset_peak_memory_stats(device)
-        calls = min(MEMORY_CALLS, rounds or MEMORY_CALLS)
-        times = [time_calls(1) / self._iterations for _ in range(calls)]
+        times = [time_calls(1) / self._iterations for _ in range(min(MEMORY_CALLS, most))]
         self.stats = BenchmarkStatistics(self, times, 1, self._options)
         sizes = {"peak_memory": float(peak_memory_bytes())}
         if cuda is not None and (is_gated or cuda.is_initialized()):
@@ -517,6 +538,33 @@ def _times(timed: Iterable[TimeAndDelay], *, by_wall_clock: bool) -> list[float]
         ([0.5], [0.75])
     """
     return [seconds + run_delay_s if by_wall_clock else seconds for seconds, run_delay_s in timed]
+
+
+def _warm_up(time_calls: Callable[[int], float], least_s: float) -> Ready:
+    """Make the first calls, of which there may be any number; whether they work alone is left to the caller."""
+    calls, call_s = _call_for(least_s, time_calls)
+    if calls == 1 and least_s:
+        _, call_s = _call_for(BLOCK_SECONDS, time_calls)
+    return Ready(call_s=call_s, wall_s=call_s, left=None, works_alone=False)
+
+
+def _naming_rounds(set_up: Callable[[], Returned], asked: int) -> Callable[[], Returned]:
+    """The same set-up; if it fails only after as many rounds as were asked for, the error says so."""
+    uses = itertools.count(1)
+
+    def set_up_round() -> Returned:
+        number = next(uses)
+        try:
+            return set_up()
+        except Exception as error:
+            if number <= asked:
+                raise
+            raise RecordingError(
+                f"setup failed before round {number} ({type(error).__name__}: {error}); pedantic asks for {asked}, but the "
+                "gate repeats short rounds for as long as it measures: let setup prepare any number of them"
+            ) from error
+
+    return set_up_round
 
 
 def _call_for(least_s: float, time_calls: Callable[[int], float]) -> tuple[int, float]:
