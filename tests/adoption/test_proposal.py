@@ -342,6 +342,22 @@ def test_an_extra_that_brings_what_the_package_imports_is_chosen():
 
 
 @pytest.mark.parametrize(
+    ("imported", "extras"), [("plank.formats.fast", ("fast",)), ("plank.formats", ()), ("plank.guarded", ())]
+)
+def test_an_extra_that_a_module_needs_which_the_suite_imports_is_chosen(imported, extras):
+    text = HATCH["pyproject.toml"] + '[project.optional-dependencies]\nfast = ["msgspec>=0.21"]\n'
+    modules = {
+        "src/plank/formats/__init__.py": "",
+        "src/plank/formats/fast.py": "import msgspec\n",
+        "src/plank/guarded.py": "try:\n    import msgspec\nexcept ImportError:\n    msgspec = None\n",
+    }
+    files = HATCH | modules | {"pyproject.toml": text, "bench/test_a.py": f"import {imported}\n{SUITE}"}
+
+    assert read_configuration(applied(files)["pyproject.toml"], "").extras == extras
+    assert group_of(files) == ["pytest>=8.4", "pytest-benchmark>=5.1"]
+
+
+@pytest.mark.parametrize(
     "text", ['dynamic = ["dependencies"]\n', 'dependencies = ["torch"]\n'], ids=["by-the-build", "declared"]
 )
 def test_dependencies_of_the_project_are_not_repeated(text):

@@ -113,7 +113,7 @@ class Survey:
         asv: Folder of a suite of asv; empty if there is none.
         suite_imports: Packages that the suite, its conftest and its helpers import, except the project's own.
         other_tests: Files that pytest collects too, but that measure nothing.
-        package_imports: Packages that an import of the main package needs.
+        package_imports: Packages that an import of the main package needs, or one of its modules that the suite imports.
         listed: Requirements in files that no installer reads by default, by normalised name: ``requirements/test.txt``,
             ``environment.yml``.
         scripts: Training scripts in the package.
@@ -237,7 +237,9 @@ def survey_project(
     asv = _asv_folder(names, read, trees)
     measuring = {*suite, *(name for name in helpers if asv and PurePosixPath(name).is_relative_to(asv))}
     imported = {module for name in measuring for module in _imports(trees[name])}
-    imported |= reached_imports({*measuring, *_conftests(suite, names)}, helpers, [""])
+    of_suite = {*measuring, *_conftests(suite, names)}
+    imported |= reached_imports(of_suite, helpers, [""])
+    through_package = reached_imports(of_suite, trees, ["", prefix]) - imported
     if ci is None:
         ci = {name: read(name) or "" for name in names if is_of_ci(name)}
     return Survey(
@@ -254,7 +256,7 @@ def survey_project(
         asv=asv,
         suite_imports=frozenset(imported - known),
         other_tests=tuple(sorted(name for name in trees.keys() - suite.keys() if _is_named_as_test(name))),
-        package_imports=frozenset(reached_imports(parts, trees, [prefix]) - known),
+        package_imports=frozenset((reached_imports(parts, trees, [prefix]) | through_package) - known),
         listed=_listed(names, read),
         scripts=tuple(_scripts(trees, layout, packages)),
         inference=tuple(_inference(trees, layout, packages)),
