@@ -353,7 +353,7 @@ def samples(session: nox.Session) -> None:
 
 @task(default=False)
 def comparison(session: nox.Session) -> None:
-    """Put asv and pytest-benchmark before the same changes as the gate; goes on where it was stopped."""
+    """Put asv, pytest-benchmark and pytest-codspeed before the same changes as the gate; goes on where it was stopped."""
     install_project(session, "peers")
     arguments = session.posargs or ["--minutes", "60"]
     session.run("python", "-m", "experiments.comparison", *arguments, env={"OMP_NUM_THREADS": "1"})

@@ -11,6 +11,8 @@ gate answers first. The other tools then get the wall time that its measuring to
 
 - pytest-benchmark runs the timed workloads on the baseline, then on the change, each in an environment of its own, and
   its ``--benchmark-compare-fail`` is asked with 5 % of the mean, of the median and of the least time;
+- pytest-codspeed does the same in its walltime mode. Its best times are compared here with 5 %, and with the 10 % that
+  its service takes unless told otherwise, since that service cannot be asked;
 - ``asv continuous --interleave-rounds`` runs all workloads, with the factor 1.05; and with its default of 1.1 on the
   same measurements (``asv compare``).
 
@@ -32,6 +34,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 from pytest_benchmark.utils import PercentageRegressionCheck
 from uv import find_uv_bin
@@ -56,36 +59,45 @@ RESULTS = ROOT / "docs" / "results" / "comparison.json"
 PLANNED = 30
 """Gates of each case; with fewer, the case is no result yet."""
 
-COMPARED = ("A/A", "+3 % step time", "+10 % step time", "+30 % step time")
+COMPARED = ("A/A", "+10 % step time")
 """Cases that every tool can see."""
 
 MARGIN = 0.05
 STATISTICS = ("mean", "median", "min")
 FACTORS = (1 + MARGIN, 1.1)
 TIMED = 4
-"""Timed workloads, which pytest-benchmark measures."""
+"""Timed workloads, which the plugins of pytest measure."""
+
+CODSPEED_WARM_UP = 0.1
+"""Share of the time of a workload in which pytest-codspeed warms up."""
 
 ASV_BENCHMARKS = 6
 ASV_ROUNDS = 2
+
+Side = Literal["base", "change"]
+
+Statistics = Mapping[str, Mapping[str, float]]
+"""What a plugin of pytest measured, by workload and statistic."""
 
 Answers = dict[str, bool]
 """Whether a tool raised an alarm, by the tool and its rule."""
 
 
-def install_both(root: Path, trees: Mapping[str, Path]) -> Mapping[str, Path]:
+def install_both(root: Path, trees: Mapping[Side, Path], plugin: str) -> Mapping[Side, Path]:
     """An interpreter for each version of the subject, which is installed as a wheel, for tools that make none.
 
     Args:
         root: Folder for the environments.
-        trees: Worktrees by name.
+        trees: Worktrees.
+        plugin: The plugin of pytest that measures there.
     """
     pythons = {}
-    for name, tree in trees.items():
-        folder = root / f"environment-{name}"
+    for side, tree in trees.items():
+        folder = root / f"environment-{plugin}-{side}"
         run([find_uv_bin(), "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)])
-        pythons[name] = folder / "bin" / "python"
-        tools = [f"{package}=={version(package)}" for package in ("pytest", "pytest-benchmark", "numpy")]
-        run([find_uv_bin(), "pip", "install", "--quiet", "--python", str(pythons[name]), str(tree), *tools])
+        pythons[side] = folder / "bin" / "python"
+        tools = [f"{package}=={version(package)}" for package in ("pytest", plugin, "numpy")]
+        run([find_uv_bin(), "pip", "install", "--quiet", "--python", str(pythons[side]), str(tree), *tools])
     return pythons
 
 
@@ -103,28 +115,71 @@ def run(command: Sequence[str], *, cwd: Path = ROOT, statuses: Sequence[int] = (
     return done.stdout
 
 
-def ask_pytest_benchmark(repository: Repository, budget_s: float) -> Answers:
-    """Run the timed workloads on the baseline, then on the change, and compare."""
+def time_both(
+    repository: Repository, plugin: str, options: Callable[[Path], Sequence[str]]
+) -> Mapping[Side, Statistics]:
+    """Run the timed workloads on the baseline, then on the change, with a plugin of pytest.
+
+    Args:
+        repository: What is compared.
+        plugin: The plugin.
+        options: Its options, given an empty folder for its report, which it leaves there as JSON.
+
+    Returns:
+        Of each version, the statistics of each workload by its name.
+    """
     place = repository.root.parent
     measured = {}
     with repository.both_trees() as (base, change):
-        trees = {"base": base, "change": change}
-        for name, python in install_both(place, trees).items():
-            report = place / f"{name}.json"
+        trees: Mapping[Side, Path] = {"base": base, "change": change}
+        for side, python in install_both(place, trees, plugin).items():
+            folder = place / f"report-{plugin}-{side}"
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
             command = [
                 *(str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "markers=performance"),
-                *("-k", "not import and not memory", "--benchmark-json", str(report)),
-                *("--benchmark-max-time", f"{budget_s / 2 / TIMED:.3f}", "performance"),
+                *("-k", "not import and not memory", *options(folder), "performance"),
             ]
-            run(command, cwd=trees[name])
-            measured[name] = {b["name"]: b["stats"] for b in json.loads(report.read_text("utf-8"))["benchmarks"]}
-    assert len(measured["base"]) == TIMED
+            run(command, cwd=trees[side])
+            (report,) = folder.rglob("*.json")
+            measured[side] = {b["name"]: b["stats"] for b in json.loads(report.read_text("utf-8"))["benchmarks"]}
+    assert len(measured["base"]) == len(measured["change"]) == TIMED
+    return measured
+
+
+def is_slower(measured: Mapping[Side, Statistics], statistic: str, percent: float) -> bool:
+    """Whether a statistic of any workload is larger on the change, by more than so many percent."""
+    base, change = measured["base"], measured["change"]
+    check = PercentageRegressionCheck(statistic, percent)
+    return any(check.fails(change[name], base[name]) for name in change)
+
+
+def ask_pytest_benchmark(repository: Repository, budget_s: float) -> Answers:
+    """Run the timed workloads on the baseline, then on the change, and compare."""
+    seconds = f"{budget_s / 2 / TIMED:.3f}"
+    measured = time_both(
+        repository,
+        "pytest-benchmark",
+        lambda folder: ("--benchmark-json", str(folder / "report.json"), "--benchmark-max-time", seconds),
+    )
     return {
-        f"pytest-benchmark, {statistic}: 5 %": any(
-            PercentageRegressionCheck(statistic, 100 * MARGIN).fails(stats, measured["base"][name])
-            for name, stats in measured["change"].items()
-        )
-        for statistic in STATISTICS
+        f"pytest-benchmark, {statistic}: 5 %": is_slower(measured, statistic, 100 * MARGIN) for statistic in STATISTICS
+    }
+
+
+def ask_codspeed(repository: Repository, budget_s: float) -> Answers:
+    """Run the timed workloads on the baseline, then on the change, and compare the best times."""
+    seconds = budget_s / 2 / TIMED
+    times = {"warmup": CODSPEED_WARM_UP * seconds, "max": (1 - CODSPEED_WARM_UP) * seconds}
+    options = [f"--codspeed-{name}-time={value:.3f}" for name, value in times.items()]
+    measured = time_both(
+        repository,
+        "pytest-codspeed",
+        lambda folder: ("--codspeed", "--codspeed-mode=walltime", f"--codspeed-profile-folder={folder}", *options),
+    )
+    return {
+        f"pytest-codspeed walltime, best: {100 * (factor - 1):.0f} %": is_slower(measured, "min_ns", 100 * (factor - 1))
+        for factor in FACTORS
     }
 
 
@@ -163,7 +218,7 @@ def ask_asv(repository: Repository, budget_s: float) -> Answers:
     }
 
 
-TOOLS: Sequence[Callable[[Repository, float], Answers]] = (ask_pytest_benchmark, ask_asv)
+TOOLS: Sequence[Callable[[Repository, float], Answers]] = (ask_pytest_benchmark, ask_codspeed, ask_asv)
 
 
 def next_case(journal: Journal) -> tuple[Case, int]:
@@ -262,7 +317,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         row = ask_all(repository, case, number, cost)
         journal.append(row)
         print(f"{case.name}: gate {row['gate']}, {row['alarms']}, {row['budget_s']} s", flush=True)
-    content = document(journal, versions("python", "numpy", "pytest", "pytest-benchmark", "asv"))
+    content = document(journal, versions("python", "numpy", "pytest", "pytest-benchmark", "pytest-codspeed", "asv"))
     if content["alarms"]:
         write_results(options.output, content)
     return 0

@@ -53,6 +53,7 @@ FINDERS: Mapping[str, Callable[[Any], Iterator[Finding]]] = {
     "groups": simulation_findings.groups,
     "multiplicity": simulation_findings.multiplicity,
     "planted_events": gate_findings.planted_events,
+    "public_suites": gate_findings.public_suites,
     "pair_lengths": simulation_findings.pair_lengths,
 }
 """What reads each file, by its name."""

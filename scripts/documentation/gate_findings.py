@@ -110,15 +110,6 @@ def planted_events(document: Any) -> Iterator[Finding]:
         if loads == [0]
         else "machines with " + " or ".join(map(str, loads)) + " busy processes"
     )
-    bars = [
-        Bar(
-            f"{row['case']}, {row['busy']} busy",
-            (row["fail"], row["inconclusive"] + row["error"], row["pass"]),
-            f"{row['fail']} · {row['inconclusive'] + row['error']} · {row['pass']}",
-        )
-        for row in cases
-    ]
-    longest = max(sum(bar.parts) for bar in bars)
     measured = [row for row in slowed if row["error_of_the_difference"] is not None]
     differences = "; ".join(
         f"{row['case']}, {row['busy']} busy: {100 * row['difference']:+.1f} ± {100 * row['error_of_the_difference']:.1f}"
@@ -130,12 +121,41 @@ def planted_events(document: Any) -> Iterator[Finding]:
         f"{total(controls, 'gates')} failed; the workload that is never slowed failed in {total(cases, 'false_fails') or 'none'} of "
         f"{total(cases, 'gates')}. The slowdown that the pairs up to the first look show, less the one that was confirmed apart, in "
         f"percentage points with its standard error: {differences}.",
-        draw_stacks(
+        _draw_verdicts(
             "planted-slowdowns",
             "Verdicts on the workload that is slowed, by the shape of the slowdown and by the load",
-            bars,
-            axis=Axis("gates", steps(0, longest), (0, longest)),
-            series=["fail", "inconclusive", "pass"],
+            {f"{row['case']}, {row['busy']} busy": row for row in cases},
+        ),
+    )
+
+
+def _draw_verdicts(name: str, title: str, cases: Mapping[str, Mapping[str, Any]]) -> str:
+    """Draw how many gates of each case failed, were undecided and passed."""
+    bars = []
+    for case, row in cases.items():
+        parts = (row["fail"], row["inconclusive"] + row["error"], row["pass"])
+        bars.append(Bar(case, parts, " · ".join(map(str, parts))))
+    longest = max(sum(bar.parts) for bar in bars)
+    axis = Axis("gates", steps(0, longest), (0, longest))
+    return draw_stacks(name, title, bars, axis=axis, series=["fail", "inconclusive", "pass"])
+
+
+def public_suites(document: Any) -> Iterator[Finding]:
+    """Other projects' suites: whether unchanged ones pass and a slowed function is found, and how long a gate takes."""
+    cases = document["cases"]
+    found = "; ".join(
+        f"{row['suite']}, {row['case']} ({row['benchmarks']} benchmarks): {row['pass']} pass, {row['inconclusive'] + row['error']} "
+        f"inconclusive, {row['fail']} fail, {row['seconds']:.0f} s on average"
+        for row in cases
+    )
+    wrongly, n, late = (sum(row[key] for row in cases) for key in ("wrongly_failed", "gates", "within_limit"))
+    yield Finding(
+        f"Of {n} gates, {wrongly or 'none'} failed a benchmark that does not call the slowed function, and {n - late or 'none'} "
+        f"took longer than the project's limit. Gates by project and change: {found}.",
+        _draw_verdicts(
+            "public-suites",
+            "Verdicts on the suites of other projects, by what was changed",
+            {f"{row['suite']}, {row['case']}": row for row in cases},
         ),
     )
 

@@ -16,8 +16,6 @@ def journal(tmp_path, monkeypatch):
         ("A/A", "pass", True),
         ("A/A", "inconclusive", False),
         ("+10 % step time", "fail", True),
-        ("+10 % step time", "fail", True),
-        ("+30 % step time", "fail", True),
     ):
         journal.append({"case": case, "gate": gate, "alarms": {"other": is_alarm}, "machine": "m"})
     return journal
@@ -29,14 +27,13 @@ def test_alarms_are_counted_by_tool_and_case(journal):
     assert rows["A/A", "mainstay gate"]["alarms"]["rate"] == 0
     assert rows["A/A", "mainstay gate"]["inconclusive"] == 1
     assert rows["A/A", "other"]["alarms"]["rate"] == 0.5
-    assert rows["+10 % step time", "mainstay gate"]["alarms"]["rate"] == 1
 
 
 def test_only_cases_whose_planned_gates_are_there_are_results(journal):
     document = comparison.document(journal, {})
 
-    assert {row["case"] for row in document["alarms"]} == {"A/A", "+10 % step time"}
-    assert document["not_measured_yet"] == ["+3 % step time", "+30 % step time"]
+    assert {row["case"] for row in document["alarms"]} == {"A/A"}
+    assert document["not_measured_yet"] == ["+10 % step time"]
 
 
 def test_nothing_is_written_before_a_case_is_finished(tmp_path, monkeypatch):
@@ -51,7 +48,7 @@ def test_nothing_is_written_before_a_case_is_finished(tmp_path, monkeypatch):
 def test_the_case_asked_least_often_comes_next(journal):
     case, number = comparison.next_case(journal)
 
-    assert (case.name, number) == ("+3 % step time", 0)
+    assert (case.name, number) == ("+10 % step time", 1)
 
 
 def test_a_journal_begins_with_what_was_published(journal, tmp_path):
@@ -66,3 +63,11 @@ def test_a_journal_begins_with_what_was_published(journal, tmp_path):
 
 def test_every_compared_case_is_one_of_the_self_test():
     assert set(comparison.COMPARED) <= CASES.keys()
+
+
+@pytest.mark.parametrize(("slower", "percent", "expected"), [(1.06, 5, True), (1.06, 10, False), (0.9, 5, False)])
+def test_one_slower_workload_raises_an_alarm(slower, percent, expected):
+    base = {"test_a": {"min_ns": 100.0}, "test_b": {"min_ns": 20.0}}
+    measured = {"base": base, "change": base | {"test_b": {"min_ns": 20.0 * slower}}}
+
+    assert comparison.is_slower(measured, "min_ns", percent) is expected

@@ -243,7 +243,9 @@ def test_a_set_up_that_serves_too_few_rounds_is_named(make, clock):
     benchmark, _ = make(20)
     prepared = [((number,), {}) for number in range(12)]
 
-    with pytest.raises(RecordingError, match=r"before round 13 \(IndexError: pop from empty list\); pedantic asks for 10, but"):
+    with pytest.raises(
+        RecordingError, match=r"before round 13 \(IndexError: pop from empty list\); pedantic asks for 10, but"
+    ):
         benchmark.pedantic(clock.work, setup=prepared.pop, rounds=10)
 
     with pytest.raises(RecordingError, match=r"let setup prepare any number of them"):

@@ -12,8 +12,10 @@ from mainstay.measuring.scheduling import draw_block_orders
 from mainstay.records.trials import Outcome, Side
 from mainstay.runner.ready_metrics import READY_METRICS
 from mainstay.runner.run_delay import ACCOUNT
+from mainstay.workers import interleaved
 from mainstay.workers.interleaved import (
     MAX_ALTERNATIONS,
+    Blocks,
     TimedRequest,
     TimedTask,
     _TimedSide,
@@ -683,6 +685,29 @@ def test_imports_are_repeated_where_twice_the_time_suffices(call_s, alternations
     blocks = plan_blocks(seconds=2.0, call_s=[call_s, call_s], left=[None, None], least=least)
 
     assert blocks == (1, alternations)
+
+
+@needs_account
+@pytest.mark.parametrize(("found", "expected"), [("", 4), (ALONE, 2)], ids=["in-turns", "on-one-core"])
+def test_imports_that_share_a_core_are_repeated_less(measure, monkeypatch, tmp_path, found, expected):
+    (tmp_path / "waiting.py").write_text("import time\ntime.sleep(0.05)\n")
+    monkeypatch.setattr(
+        interleaved, "plan_blocks", lambda *, least, **_: asked.append(least) or Blocks(calls=1, alternations=2)
+    )
+    asked = []
+
+    measure(
+        f"""{found}
+@pytest.mark.performance(metric="import_time")
+def test_a(import_timer):
+    os.environ["PYTHONPATH"] = os.environ["NOTES"]
+    import_timer("waiting")
+""",
+        "test_a",
+        gated=("import_time",),
+    )
+
+    assert asked == [expected]
 
 
 FORGING = """

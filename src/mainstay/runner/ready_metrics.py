@@ -31,7 +31,8 @@ class ReadyMetric:
             differ covers it; otherwise it is measured.
         from_blocks: Its value, from the mean time of a call over all blocks and the numbers in ``extra_info``.
         from_calls: Its value, from the times of calls that are timed one by one.
-        least_blocks: Minimum number of blocks of each revision in one pair, unless they take more than twice its time.
+        least_blocks: Minimum number of blocks of each revision in one pair whose revisions take turns, unless they take
+            more than twice its time.
     """
 
     kind: Literal["performance", "deterministic"]
@@ -92,7 +93,7 @@ READY_METRICS: Mapping[str, ReadyMetric] = {
         meaning="time of an import in a fresh interpreter",
         margin=0.1,
         from_blocks=_mean,
-        least_blocks=4,  # interpreters differ by 1 to 3 %, and the time of a pair is seldom enough for two imports
+        least_blocks=4,  # in turns they differ by 1 to 3 %, and the time of a pair is seldom enough for two imports
     ),
     "peak_memory": _ratio(
         meaning="peak resident memory of a fresh process that made a few calls", unit="B", is_alone=True

@@ -325,10 +325,13 @@ class _BothSides:
         """Measure blocks in the order drawn until all are done, one side cannot continue, or the wall time runs out."""
         sides = self._sides.values()
         seconds = self._request.seconds * (SLICED_SHARE if is_sliced else 1.0)
+        least_in_turns = max(
+            (READY_METRICS[name].least_blocks for name in READY_METRICS.keys() & task.gated), default=2
+        )
         blocks = plan_blocks(
             seconds=seconds,
             block_s=SLICED_BLOCK_SECONDS if is_sliced else BLOCK_SECONDS,
-            least=max((READY_METRICS[name].least_blocks for name in READY_METRICS.keys() & task.gated), default=2),
+            least=2 if is_sliced else least_in_turns,
             call_s=[side.ready["call_s"] for side in sides],
             left=[side.ready["left"] for side in sides],
             wall_s=[side.ready["wall_s"] for side in sides],
