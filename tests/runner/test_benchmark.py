@@ -323,17 +323,19 @@ def test_a_slow_first_call_says_nothing_of_the_others(make, first_s, call_s):
 
 
 @pytest.mark.parametrize(
-    ("num_not_alone", "metric", "has_open", "expected"),
+    ("is_pedantic", "num_not_alone", "metric", "has_open", "expected"),
     [
-        pytest.param(0, "call_time", False, True, id="all-calls-do"),
-        pytest.param(1, "call_time", False, True, id="all-but-the-first"),
-        pytest.param(3, "call_time", False, False, id="later-ones-do-not"),
-        pytest.param(0, "latency_p95", False, True, id="single-calls-are-timed"),
-        pytest.param(0, "call_time", True, False, id="an-accelerator-is-open"),
+        pytest.param(False, 0, "call_time", False, True, id="all-calls-do"),
+        pytest.param(False, 30, "call_time", False, True, id="all-but-those-of-the-first-milliseconds"),
+        pytest.param(False, 60, "call_time", False, False, id="later-ones-do-not"),
+        pytest.param(False, 0, "latency_p95", False, True, id="single-calls-are-timed"),
+        pytest.param(False, 0, "call_time", True, False, id="an-accelerator-is-open"),
+        pytest.param(True, 0, "call_time", False, True, id="all-rounds-do"),
+        pytest.param(True, 1, "call_time", False, True, id="all-but-the-first-round"),
+        pytest.param(True, 3, "call_time", False, False, id="later-rounds-do-not"),
     ],
 )
-@pytest.mark.parametrize("is_pedantic", [False, True])
-def test_whether_calls_work_alone(make, clock, monkeypatch, num_not_alone, metric, has_open, expected, is_pedantic):
+def test_whether_calls_work_alone(make, clock, monkeypatch, is_pedantic, num_not_alone, metric, has_open, expected):
     monkeypatch.setattr(timing, "has_accelerator_open", lambda: has_open)
     meter = Meter()
     benchmark, gate = make(metrics=(metric,), run_delay=meter)

@@ -39,6 +39,9 @@ from .run_delay import RunDelayMeter
 WARM_UP_SECONDS = 0.1
 """Duration of the warm-up calls before the first block, in seconds, unless two calls take longer; it is that of asv."""
 
+UNJUDGED_SECONDS = 0.02
+"""Duration of the first warm-up calls, which do not tell whether the calls work alone."""
+
 MOST_TIMELESS_CALLS = 1_000_000
 """Number of calls that may take no time by a coarse clock; if there are more, the clock does not advance."""
 
@@ -361,8 +364,10 @@ class Benchmark:
             self._sizes = self._measure_memory(time_calls, limit.rounds if limit else MEMORY_CALLS)
             return
         self.run_delay.ignores_children = True  # until a block is timed in turns
-        time_first_calls = self._forgetting_first(time_calls)
-        ready = self._warm_up_rounds(time_first_calls, limit) if limit else _warm_up(time_first_calls, warm_up_s)
+        if limit:
+            ready = self._warm_up_rounds(self._forgetting_first(time_calls), limit)
+        else:
+            ready = _warm_up(self._forgetting_first(time_calls, UNJUDGED_SECONDS), warm_up_s)
         ready["works_alone"] = self.run_delay.works_alone and not has_accelerator_open()
         if timer:
             timer.forget()
@@ -405,14 +410,24 @@ class Benchmark:
             raise RecordingError(self.misuse)
         self._mode = mode
 
-    def _forgetting_first(self, time_calls: Callable[[int], float]) -> Callable[[int], float]:
-        """The same function; its second use forgets what was found in the first, which may compile or import."""
-        uses = itertools.count()
+    def _forgetting_first(self, time_calls: Callable[[int], float], least_s: float = 0.0) -> Callable[[int], float]:
+        """The same function; its later uses alone tell whether the calls work alone.
+
+        What was found in the first one is forgotten, since it may compile or import, and likewise what was found before the
+        calls have taken ``least_s``, since plugins start threads for each test.
+        """
+        spent_s = 0.0
+        is_first, is_judged = True, False
 
         def time_later_calls(calls: int) -> float:
-            if next(uses) == 1:
+            nonlocal spent_s, is_first, is_judged
+            if not is_judged:
                 self.run_delay.forget()
-            return time_calls(calls)
+            is_judged = not is_first and spent_s >= least_s
+            is_first = False
+            seconds = time_calls(calls)
+            spent_s += seconds
+            return seconds
 
         return time_later_calls
 
