@@ -24,13 +24,13 @@ class Gate(Channel):
 
     def __init__(self, commands=()):  # no pipes
         self.sent = []
-        self._commands = list(commands)
+        self._asked = list(commands)
 
     def send(self, event, **content):
         self.sent.append((event, content))
 
     def receive(self):
-        return self._commands.pop(0) if self._commands else {"do": "next"}
+        return self._asked.pop(0) if self._asked else {"do": "next"}
 
     def contents(self, event):
         return [content for each, content in self.sent if each is event]

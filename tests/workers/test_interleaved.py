@@ -691,10 +691,13 @@ def test_imports_are_repeated_where_twice_the_time_suffices(call_s, alternations
 @pytest.mark.parametrize(("found", "expected"), [("", 4), (ALONE, 2)], ids=["in-turns", "on-one-core"])
 def test_imports_that_share_a_core_are_repeated_less(measure, monkeypatch, tmp_path, found, expected):
     (tmp_path / "waiting.py").write_text("import time\ntime.sleep(0.05)\n")
-    monkeypatch.setattr(
-        interleaved, "plan_blocks", lambda *, least, **_: asked.append(least) or Blocks(calls=1, alternations=2)
-    )
-    asked = []
+    asked: list[int] = []
+
+    def plan(*, least, **_):
+        asked.append(least)
+        return Blocks(calls=1, alternations=2)
+
+    monkeypatch.setattr(interleaved, "plan_blocks", plan)
 
     measure(
         f"""{found}

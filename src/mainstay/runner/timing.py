@@ -444,6 +444,7 @@ class Benchmark:
         if limit.is_set_up and not rounds:
             rounds = 1
         ready = Ready(call_s=None, wall_s=None, left=limit.rounds - taken, works_alone=False)
+        wall_s = 0.0
         for _ in range(rounds):
             start = self._clock()
             ready["call_s"] = time_rounds(1)
