@@ -1,6 +1,6 @@
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -27,13 +27,29 @@ from tests.repositories import git
 def test_blocks_show_the_noise_of_every_metric_that_follows_from_them(monkeypatch, name, is_of_blocks):
     monkeypatch.setitem(READY_METRICS, "cost", replace(READY_METRICS["call_time"], unit="J"))
     monkeypatch.setattr(calibrate, "measure_noise", lambda sample, errors, design: errors)
-    log: Any = SimpleNamespace(trials_of=lambda side: [SimpleNamespace(block_times_s=(1.0, 1.1, 0.9))] * 3)
+    trial = SimpleNamespace(block_times_s=(1.0, 1.1, 0.9), block_weights=())
+    log: Any = SimpleNamespace(trials_of=lambda side: [trial] * 3)
 
     sample: Any = SimpleNamespace(metric=SimpleNamespace(name=name))
 
     errors: Any = calibrate._noise(log, sample, Design(num_gated=1))
 
     assert len(errors) == (3 if is_of_blocks else 0)
+
+
+def test_a_block_shows_noise_as_far_as_it_weighs(monkeypatch):
+    monkeypatch.setattr(calibrate, "measure_noise", lambda sample, errors, design: errors)
+    times = {Side.BASELINE: (1.0, 1.0, 4.0), Side.CANDIDATE: (1.0, 1.0, 6.0)}
+
+    def noise(weights):
+        log: Any = SimpleNamespace(
+            trials_of=lambda side: [SimpleNamespace(block_times_s=times[side], block_weights=weights)]
+        )
+        sample: Any = SimpleNamespace(metric=SimpleNamespace(name="call_time"))
+        (error,) = cast("Any", calibrate._noise(log, sample, Design(num_gated=1)))
+        return error
+
+    assert (noise((1.0, 1.0, 1 / 16)), noise(())) == pytest.approx((0.070, 0.125), abs=0.001)
 
 
 @pytest.fixture

@@ -780,6 +780,7 @@ class Machine:
                     "run_delays_s": (call_s / 2, 0.0) if self.tells_delays else (),
                     "went_first": (True, False),
                     "is_concurrent": request.pair > 0,
+                    "block_weights": (1.0, 0.25) if request.pair > 0 else (),
                     "load": self.load,
                 }
                 trials.append(self._trial(request, task.workload, task.seed, side, {"call_time": call_s}, **blocks))
@@ -818,6 +819,7 @@ def test_equal_times_pass_at_the_first_look_and_double_times_fail_there(run):
     assert result.loads == (0.5,) * 5
     assert result.run_delay == pytest.approx(0.2)
     assert result.num_concurrent_pairs == 4
+    assert result.block_weights == (1.0, 1.0, *(1.0, 0.25) * 4)
     assert measurement.notes == ["left threads"]
 
 

@@ -60,6 +60,7 @@ ADDED = (
     ("run", "shards"),
     ("run", "on_cluster"),
     ("workload", "num_concurrent_pairs"),
+    ("workload", "block_weights"),
 )
 """Properties that documents of before lack, with their definitions."""
 

@@ -1,5 +1,6 @@
 """Timed pairs with real processes: both revisions run this very environment, told apart by a variable."""
 
+import itertools
 import json
 import math
 import os
@@ -13,6 +14,7 @@ from mainstay.records.trials import Outcome, Side
 from mainstay.runner.ready_metrics import READY_METRICS
 from mainstay.runner.run_delay import ACCOUNT
 from mainstay.workers import interleaved
+from mainstay.workers.core_speed import CoreSpeed
 from mainstay.workers.interleaved import (
     MAX_ALTERNATIONS,
     Blocks,
@@ -141,6 +143,44 @@ def test_next(benchmark):
     assert baseline.is_concurrent
     assert candidate.is_concurrent
     assert os.sched_getaffinity(0) == own
+
+
+@needs_account
+def test_blocks_weigh_in_both_revisions_what_the_speed_of_the_core_says(measure, monkeypatch):
+    weights = itertools.cycle([1.0, 0.25])
+    monkeypatch.setattr(CoreSpeed, "weigh", lambda _, blocks: tuple(next(weights) for _ in blocks))
+
+    trials, _ = measure(
+        f"""{ALONE}
+def test_a(benchmark):
+    benchmark(lambda: sum(range(20_000)))
+""",
+        "test_a",
+        seconds=0.6,
+    )
+
+    for trial in trials["test_a"].values():
+        times = trial.block_times_s
+        assert trial.block_weights == (1.0, 0.25) * (len(times) // 2)
+        mean = sum(times[::2]) + 0.25 * sum(times[1::2])
+        assert trial.values["call_time"] == pytest.approx(mean / (1.25 * len(times) / 2))
+
+
+@needs_account
+def test_blocks_weigh_the_same_if_the_speed_is_not_known(measure, monkeypatch):
+    monkeypatch.setattr(CoreSpeed, "weigh", lambda _, blocks: ())
+
+    trials, _ = measure(
+        f"""{ALONE}
+def test_a(benchmark):
+    benchmark(lambda: sum(range(20_000)))
+""",
+        "test_a",
+    )
+
+    for trial in trials["test_a"].values():
+        assert trial.block_weights == ()
+        assert trial.values["call_time"] == pytest.approx(sum(trial.block_times_s) / len(trial.block_times_s))
 
 
 @needs_account

@@ -7,6 +7,7 @@ sizes are calibrated; the accuracies of equal revisions are equal, so they need 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -44,7 +45,7 @@ from mainstay.records.calibrations import Calibration, MetricNoise, Proposal
 from mainstay.records.errors import MainstayError, UsageError
 from mainstay.records.findings import Finding, Interval
 from mainstay.records.plans import Plan
-from mainstay.records.trials import Side
+from mainstay.records.trials import Side, Trial
 from mainstay.reports.calibration import render_calibration
 from mainstay.revisions.git import Repository
 from mainstay.runner.ready_metrics import READY_METRICS
@@ -358,10 +359,16 @@ def _complaint(name: str, reason: str) -> str:
     return f"{name} was not measured: {reason}"
 
 
+def _weighted_blocks(trial: Trial) -> list[float]:
+    """What each block of a trial contributes to its mean, up to a factor that both revisions share."""
+    weights = trial.block_weights or itertools.repeat(1.0)
+    return [block * weight for block, weight in zip(trial.block_times_s, weights, strict=False)]
+
+
 def _noise(log: WorkloadLog, sample: MetricSamples, design: Design) -> MetricNoise:
     """Estimate the noise of one metric from its pairs, and from their blocks if it is a mean over blocks."""
     pairs = zip(log.trials_of(Side.BASELINE), log.trials_of(Side.CANDIDATE), strict=True)
-    blocks = [(baseline.block_times_s, candidate.block_times_s) for baseline, candidate in pairs]
+    blocks = [(_weighted_blocks(baseline), _weighted_blocks(candidate)) for baseline, candidate in pairs]
     ready = READY_METRICS.get(sample.metric.name)
     is_mean = ready is not None and ready.from_blocks is not None and all(len(first) > 1 for first, _ in blocks)
     return measure_noise(sample, [block_error(*pair) for pair in blocks] if is_mean else [], design)

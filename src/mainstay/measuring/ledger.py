@@ -473,6 +473,7 @@ class WorkloadLog:
             flips=tuple(self._flips(pairs)),
             descriptive=self._descriptive(pairs),
             block_times_s=self._block_times(pairs),
+            block_weights=self._block_weights(pairs),
             run_delay=self._run_delay(pairs),
             num_concurrent_pairs=sum(self.trials[pair, Side.BASELINE, 0].is_concurrent for pair in pairs),
             loads=self._loads(pairs),
@@ -499,6 +500,14 @@ class WorkloadLog:
             for side in Side
         }
         return times if all(times.values()) else {}
+
+    def _block_weights(self, pairs: Sequence[int]) -> tuple[float, ...]:
+        """Weights of the blocks of all pairs; empty if none has any."""
+        trials = [self.trials[pair, Side.BASELINE, 0] for pair in pairs]
+        if not any(trial.block_weights for trial in trials):
+            return ()
+        weights = (trial.block_weights or (1.0,) * len(trial.block_times_s) for trial in trials)
+        return tuple(weight for of_pair in weights for weight in _put_together(of_pair))
 
     def _run_delay(self, pairs: Iterable[int]) -> float | None:
         """Share of the blocks' wall time that was subtracted as run delay; ``None`` unless known for every trial."""

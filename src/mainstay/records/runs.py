@@ -147,6 +147,8 @@ class WorkloadResult:
         descriptive: Means of recorded values that are not gated, by name: baseline, candidate.
         block_times_s: For timed workloads, the time of a call in each block, by side, in the order measured;
             neighbouring blocks of a pair are merged if there are many.
+        block_weights: Weight of each of these blocks in the mean of its pair, equal in both revisions, since it follows from
+            the speed of the core that they shared; empty if all weigh the same.
         run_delay: Share of the time of these blocks in which the process had to wait for a core because of processes other than
             those of the gate; it is subtracted. ``None`` if it is unknown for a pair, whose times are then wall-clock times.
         num_concurrent_pairs: Pairs in which the blocks of both revisions ran at the same time on one core; in the others
@@ -167,6 +169,7 @@ class WorkloadResult:
     groups: tuple[ItemGroup, ...] = ()
     descriptive: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     block_times_s: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    block_weights: tuple[float, ...] = ()
     run_delay: float | None = None
     num_concurrent_pairs: int = 0
     loads: tuple[float, ...] = ()

@@ -145,6 +145,7 @@ class Trial:
         load: Load by other processes while it ran, in processors; ``None`` if unknown, as for a short trial.
         names: What was counted, by metric, if it has names; for instance imported modules.
         block_times_s: Time of a call in each block of a timed workload, in the order measured.
+        block_weights: Weight of each block in the mean, equal in both revisions; empty if all weigh the same.
         run_delays_s: Waiting time that was subtracted from the time of a call in each block, because other processes
             occupied the core; empty if it is unknown for a block of either revision and the times are wall-clock times.
         went_first: For each block, whether it ran before the corresponding block of the other revision, or, if both ran at
@@ -174,6 +175,7 @@ class Trial:
     load: float | None = None
     names: Mapping[str, tuple[CountedName, ...]] = field(default_factory=dict)
     block_times_s: tuple[float, ...] = ()
+    block_weights: tuple[float, ...] = ()
     run_delays_s: tuple[float, ...] = ()
     went_first: tuple[bool, ...] = ()
     is_concurrent: bool = False

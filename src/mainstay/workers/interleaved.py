@@ -2,12 +2,13 @@
 
 A pair is one fresh process for each revision; its timed workloads share the process one after another. Both revisions
 make the same number of calls in every block; the ratio of the two values of a pair is the ratio of the sums over all its
-blocks. No block is left out, trimmed or weighted: rare slow calls are part of a revision's cost.
+blocks. No block is left out or trimmed, and none is weighted by its time: rare slow calls are part of a revision's cost.
 
 If the calls of both keep one thread busy and nothing else, the two run at the same time on one core, unless latencies are
 gated: a call that is interrupted takes longer even without the wait. So the kernel switches
 between them every few milliseconds, within calls, too, and the speed of the core at any moment concerns both. The time for
-which one waits while the other has the core is subtracted by the worker (:mod:`mainstay.runner.run_delay`).
+which one waits while the other has the core is subtracted by the worker (:mod:`mainstay.runner.run_delay`). Blocks in which
+the core was slow weigh less (:mod:`mainstay.workers.core_speed`).
 
 Otherwise they take turns, block by block, and only one runs at a time. A disturbance of the machine that lasts longer than
 two blocks affects both alike. Shorter waits for the core are subtracted likewise, unless they are unknown for a block of
@@ -26,7 +27,7 @@ import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -45,6 +46,7 @@ from mainstay.runner.protocol import (
 from mainstay.runner.ready_metrics import READY_METRICS, values_of_blocks
 from mainstay.runner.run_delay import ACCOUNT
 from mainstay.workers.collecting import concerns
+from mainstay.workers.core_speed import CoreSpeed
 from mainstay.workers.cores import sharing_one_core
 from mainstay.workers.load import LoadMeter
 from mainstay.workers.process import OutOfTimeError, WorkerSpec
@@ -338,9 +340,19 @@ class _BothSides:
         )
         measure = self._slice if is_sliced else self._take_turns
         end = time.monotonic() + MOST_WALL_TIME * seconds
-        for done, first in enumerate(task.first[: blocks.alternations]):
-            if (done and done % 2 == 0 and time.monotonic() > end) or not measure(first, blocks.calls):
-                return
+        spans = []
+        with CoreSpeed() if is_sliced else nullcontext() as speed:
+            for done, first in enumerate(task.first[: blocks.alternations]):
+                if done and done % 2 == 0 and time.monotonic() > end:
+                    break
+                begin = time.perf_counter()
+                is_measured = measure(first, blocks.calls)
+                spans.append((begin, time.perf_counter()))
+                if not is_measured:
+                    break
+        if speed:
+            for side in sides:
+                side.weights = speed.weigh(spans)
 
     def _take_turns(self, first: Side, calls: int) -> bool:
         """Run a block of each side, one after the other; false if one side cannot continue."""
@@ -387,6 +399,7 @@ class _TimedSide:
         self.is_delay_known = True
         self._went_first: list[bool] = []
         self._is_sliced = False
+        self.weights: tuple[float, ...] = ()
 
     @property
     def pid(self) -> int:
@@ -486,7 +499,9 @@ class _TimedSide:
             return trial
         return replace(
             trial,
+            values={**trial.values, **self._weighted_values(trial, form.gated)},
             block_times_s=tuple(self._blocks_s),
+            block_weights=self.weights,
             run_delays_s=tuple(self._run_delays_s),
             went_first=tuple(self._went_first),
             is_concurrent=self._is_sliced,
@@ -494,6 +509,13 @@ class _TimedSide:
 
     def _form(self, task: TimedTask, *, gated: tuple[str, ...] = ()) -> TrialForm:
         return TrialForm(spec=self._spec, workload=task.workload, seed=task.seed, pair=self._pair, gated=gated)
+
+    def _weighted_values(self, trial: Trial, gated: Sequence[str]) -> Mapping[str, float]:
+        """Values that follow from the blocks, by their weights; the worker knows none."""
+        if not self.weights or trial.outcome is not Outcome.COMPLETED:
+            return {}
+        sums = math.fsum(block * weight for block, weight in zip(self._blocks_s, self.weights, strict=True))
+        return values_of_blocks(gated, sums / math.fsum(self.weights), trial.values)
 
     def _contradiction(self, trial: Trial, gated: Sequence[str]) -> str:
         """Contradiction between a finished workload and the blocks that the gate received; empty if there is none."""
