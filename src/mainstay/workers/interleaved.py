@@ -55,7 +55,7 @@ from mainstay.workers.session import LiveWorkers, TrialForm, WorkerSession
 MAX_ALTERNATIONS = 2000
 """Maximum number of blocks of each revision in one pair; blocks are made longer if more would fit."""
 
-SLICED_SHARE = 0.7
+SLICED_SHARE = 0.4
 """Time of the blocks as a share of that in turns, since pairs whose revisions share a core vary so much less."""
 
 MOST_WALL_TIME = 3.0
