@@ -8,7 +8,7 @@ that does nothing else: the load is made here, so many busy processes beside eac
 Every pair is measured in each of :data:`WAYS`, one after the other, at each load: in turns, in turns with all processes on
 one core, and at the same time on one core. From the blocks come the estimates of :data:`ESTIMATORS`, each from the same calls: by
 the wall clock or less the time that others kept the process waiting for a core, as the mean of log ratios of neighbouring
-blocks or as the log ratio of sums.
+blocks or as the log ratio of sums, of which one weighs the blocks by the speed of the core.
 
 With ``--preload torch`` each pair is also measured in workers forked from servers that have torch loaded; every five
 pairs, as many as a gate measures up to its first look, have servers of their own.
@@ -81,7 +81,7 @@ WAYS: Mapping[str, Way] = {
 Blocks = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Times of a call in the blocks of the baseline and of the candidate."""
 
-Estimator = Callable[[Blocks, Blocks], float]
+Estimator = Callable[[Blocks, Blocks, Blocks], float]
 
 
 def of_sums(blocks: Blocks) -> float:
@@ -102,14 +102,15 @@ def trimmed(blocks: Blocks) -> float:
 
 
 ESTIMATORS: Mapping[str, Estimator] = {
-    "wall clock, mean of logs": lambda wall, _: of_logs(wall),
-    "wall clock, sums": lambda wall, _: of_sums(wall),
-    "wall clock, trimmed": lambda wall, _: trimmed(wall),
-    "less run delay, sums": lambda _, less: of_sums(less),
-    "less run delay, mean of logs": lambda _, less: of_logs(less),
+    "wall clock, mean of logs": lambda wall, less, weighted: of_logs(wall),
+    "wall clock, sums": lambda wall, less, weighted: of_sums(wall),
+    "wall clock, trimmed": lambda wall, less, weighted: trimmed(wall),
+    "less run delay, sums": lambda wall, less, weighted: of_sums(less),
+    "less run delay, mean of logs": lambda wall, less, weighted: of_logs(less),
+    "less run delay, weighted sums": lambda wall, less, weighted: of_sums(weighted),
 }
-"""From the blocks by the wall clock, and less what others took, to the value of a pair; the gate uses the fourth. A
-trimmed mean is here for its noise alone: it cuts rare slow calls away."""
+"""From the blocks by the wall clock, less what others took, and by their weights too, to the value of a pair; the gate uses
+the last. A trimmed mean is here for its noise alone: it cuts rare slow calls away."""
 
 
 def make_specs(scratch: Path) -> dict[Side, WorkerSpec]:
@@ -192,9 +193,11 @@ def estimates(baseline: Trial, candidate: Trial) -> Row:
     less: Blocks = (np.array(baseline.block_times_s), np.array(candidate.block_times_s))
     delays = [np.array(trial.run_delays_s or [0.0] * len(trial.block_times_s)) for trial in (baseline, candidate)]
     wall: Blocks = (less[0] + delays[0], less[1] + delays[1])
+    weights = np.array(baseline.block_weights or [1.0] * len(less[0]))
+    weighted: Blocks = (less[0] * weights, less[1] * weights)
     return {
         "run_delay": float(np.sum(delays) / np.sum(wall)),
-        "log_ratios": {name: estimate(wall, less) for name, estimate in ESTIMATORS.items()},
+        "log_ratios": {name: estimate(wall, less, weighted) for name, estimate in ESTIMATORS.items()},
         "recorded": {
             name: math.log(candidate.values[name] / value)
             for name, value in baseline.values.items()
@@ -253,7 +256,7 @@ def summarise_kind(rows: Sequence[Row]) -> Row:
         "sd_of_recorded": {
             name: root_mean_square([row["recorded"][name] for row in rows]) for name in first["recorded"]
         },
-        "mean_of_pairs": float(np.mean([row["log_ratios"]["less run delay, sums"] for row in rows])),
+        "mean_of_pairs": float(np.mean([row["log_ratios"]["less run delay, weighted sums"] for row in rows])),
     }
 
 

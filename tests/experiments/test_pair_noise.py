@@ -2,6 +2,7 @@
 
 import importlib
 import math
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -41,10 +42,23 @@ def test_estimators_tell_waiting_from_work_and_rare_events_from_none(pair_noise)
             "wall clock, trimmed": 0.0,
             "less run delay, sums": math.log(21 / 20),
             "less run delay, mean of logs": math.log(2.0) / 20,
+            "less run delay, weighted sums": math.log(21 / 20),
         }
     )
     assert row["run_delay"] == pytest.approx(0.5 / 41.5)
     assert row["recorded"] == {"latency_p95": pytest.approx(math.log(1.2))}
+
+
+def test_weights_are_those_that_the_speed_of_the_core_gave(pair_noise):
+    baseline, candidate = (
+        replace(trial(side, blocks), block_weights=(1.0, 0.25))
+        for side, blocks in ((Side.BASELINE, (1.0, 2.0)), (Side.CANDIDATE, (1.0, 4.0)))
+    )
+
+    row = pair_noise.estimates(baseline, candidate)
+
+    assert row["log_ratios"]["less run delay, weighted sums"] == pytest.approx(math.log(2.0 / 1.5))
+    assert row["log_ratios"]["less run delay, sums"] == pytest.approx(math.log(5 / 3))
 
 
 def test_where_no_delay_is_known_both_estimates_are_by_the_wall_clock(pair_noise):
