@@ -226,7 +226,17 @@ def test_the_warm_up_of_short_rounds_ends_however_long_their_set_up_takes(make, 
     assert gate.ready["wall_s"] == pytest.approx(0.04, rel=0.01)
 
 
-@pytest.mark.parametrize(("rounds", "left"), [(1, 1), (3, 3), (40, 30)])
+def test_rounds_of_which_only_the_first_is_long_are_repeated(make):
+    cold = Cold(0.2, call_s=0.002)
+    benchmark, gate = make(40, clock=cold)
+
+    benchmark.pedantic(cold.work, setup=lambda: None, rounds=5)
+
+    assert gate.ready["left"] is None
+    assert gate.ready["call_s"] == pytest.approx(0.002)
+
+
+@pytest.mark.parametrize(("rounds", "left"), [(1, 1), (3, 2), (40, 30)])
 def test_long_rounds_with_a_set_up_are_as_many_as_pedantic_names(make, clock, rounds, left):
     benchmark, gate = make(1)
 
@@ -236,7 +246,7 @@ def test_long_rounds_with_a_set_up_are_as_many_as_pedantic_names(make, clock, ro
     benchmark.pedantic(clock.work, setup=set_up, rounds=rounds)
 
     assert gate.ready["left"] == left
-    assert clock.calls == max(1, rounds // 4) + 1
+    assert clock.calls == {1: 1, 3: 2, 40: 10}[rounds] + 1
 
 
 def test_a_set_up_that_serves_too_few_rounds_is_named(make, clock):
@@ -244,7 +254,7 @@ def test_a_set_up_that_serves_too_few_rounds_is_named(make, clock):
     prepared = [((number,), {}) for number in range(12)]
 
     with pytest.raises(
-        RecordingError, match=r"before round 13 \(IndexError: pop from empty list\); pedantic asks for 10, but"
+        RecordingError, match=r"before round 13 \(IndexError: pop from empty list\); pedantic asks for 10, but the gate"
     ):
         benchmark.pedantic(clock.work, setup=prepared.pop, rounds=10)
 

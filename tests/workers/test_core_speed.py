@@ -56,6 +56,17 @@ def test_nothing_is_said_of_few_samples(measure):
     assert len(measure(1.0, 0.5, samples=LEAST_SAMPLES)) == 2
 
 
+def test_one_sample_does_not_decide_the_weight_of_a_block(core):
+    meter = CoreSpeed(lambda: core.now, core.thread_time)
+    for number in range(100):
+        core.now, core.speed = 0.01 * number, 0.0001 if number == 70 else 1.0
+        meter.sample()
+
+    weights = meter.weigh([(-0.001, 0.495), (0.495, 0.995)])
+
+    assert weights == pytest.approx((1.0, (50 / 59) ** 2))
+
+
 def test_no_blocks_have_no_weights(measure):
     assert measure() == ()
 

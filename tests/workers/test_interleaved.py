@@ -167,6 +167,29 @@ def test_a(benchmark):
 
 
 @needs_account
+def test_a_side_that_fails_in_a_block_has_no_weights(measure, monkeypatch):
+    monkeypatch.setattr(CoreSpeed, "weigh", lambda _, blocks: (1.0,) * len(blocks))
+
+    trials, _ = measure(
+        f"""{ALONE}
+def test_a(benchmark):
+    def work():
+        sum(range(20_000))
+        assert benchmark._num_calls == 0 or os.environ["SIDE"] == "baseline"
+
+    benchmark(work)
+""",
+        "test_a",
+        seconds=1.0,
+    )
+
+    baseline, candidate = (trials["test_a"][side] for side in Side)
+    assert candidate.outcome is Outcome.FAILED
+    assert candidate.block_weights == ()
+    assert len(baseline.block_weights) in {0, len(baseline.block_times_s)}
+
+
+@needs_account
 def test_blocks_weigh_the_same_if_the_speed_is_not_known(measure, monkeypatch):
     monkeypatch.setattr(CoreSpeed, "weigh", lambda _, blocks: ())
 

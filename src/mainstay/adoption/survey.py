@@ -609,7 +609,7 @@ def reached_imports(start: Iterable[str], trees: Mapping[str, ast.Module], roots
     Args:
         start: Paths of the files.
         trees: Files of the project that are followed, by path.
-        roots: Folders on the import path; the folder of the importing file is searched first.
+        roots: Folders on the import path; the folder of the importing file is searched first, unless it is a package.
 
     Example:
         >>> files = {"a.py": ast.parse("import b"), "b.py": ast.parse("import torch")}
@@ -627,7 +627,8 @@ def reached_imports(start: Iterable[str], trees: Mapping[str, ast.Module], roots
                 files = _files_of(parts, ["/".join(above)], trees)
             else:
                 found.add(parts[0])
-                files = _files_of(parts, [str(folder), *roots], trees)
+                beside = [] if f"{folder}/__init__.py" in trees else [str(folder)]
+                files = _files_of(parts, [*beside, *roots], trees)
             waiting += [file for file in files if file not in seen]
             seen.update(files)
     return found

@@ -7,7 +7,6 @@ sizes are calibrated; the accuracies of equal revisions are equal, so they need 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -361,8 +360,8 @@ def _complaint(name: str, reason: str) -> str:
 
 def _weighted_blocks(trial: Trial) -> list[float]:
     """What each block of a trial contributes to its mean, up to a factor that both revisions share."""
-    weights = trial.block_weights or itertools.repeat(1.0)
-    return [block * weight for block, weight in zip(trial.block_times_s, weights, strict=False)]
+    weights = trial.block_weights or (1.0,) * len(trial.block_times_s)
+    return [block * weight for block, weight in zip(trial.block_times_s, weights, strict=True)]
 
 
 def _noise(log: WorkloadLog, sample: MetricSamples, design: Design) -> MetricNoise:

@@ -8,7 +8,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mainstay.gates.accuracy import Flattery, compare_recorded_predictions, find_flattery
@@ -494,9 +495,7 @@ class WorkloadLog:
     def _block_times(self, pairs: Iterable[int]) -> Mapping[str, tuple[float, ...]]:
         """Time per call in each block, by side; empty for workloads not timed in blocks."""
         times = {
-            side.value: tuple(
-                time for pair in pairs for time in _put_together(self.trials[pair, side, 0].block_times_s)
-            )
+            side.value: tuple(time for pair in pairs for time, _ in _put_together(self.trials[pair, side, 0]))
             for side in Side
         }
         return times if all(times.values()) else {}
@@ -506,8 +505,7 @@ class WorkloadLog:
         trials = [self.trials[pair, Side.BASELINE, 0] for pair in pairs]
         if not any(trial.block_weights for trial in trials):
             return ()
-        weights = (trial.block_weights or (1.0,) * len(trial.block_times_s) for trial in trials)
-        return tuple(weight for of_pair in weights for weight in _put_together(of_pair))
+        return tuple(weight for trial in trials for _, weight in _put_together(trial))
 
     def _run_delay(self, pairs: Iterable[int]) -> float | None:
         """Share of the blocks' wall time that was subtracted as run delay; ``None`` unless known for every trial."""
@@ -573,16 +571,15 @@ def examples_to_show(trials: Sequence[Trial]) -> list[int]:
     return [example.index for example in summary.examples]
 
 
-def _put_together(times: Sequence[float]) -> list[float]:
-    """Average neighbouring blocks so that at most :data:`MAX_BLOCKS_SHOWN` remain.
-
-    Example:
-        >>> len(_put_together([1.0] * 61)), _put_together([1.0, 2.0])
-        (31, [1.0, 2.0])
-    """
+def _put_together(trial: Trial) -> Iterator[tuple[float, float]]:
+    """Times and weights of blocks, of which neighbours are averaged so that at most :data:`MAX_BLOCKS_SHOWN` remain."""
+    times = trial.block_times_s
+    weights = trial.block_weights or (1.0,) * len(times)
     size = math.ceil(len(times) / MAX_BLOCKS_SHOWN)
-    groups = (times[first : first + size] for first in range(0, len(times), size or 1))
-    return [math.fsum(group) / len(group) for group in groups]
+    for first in range(0, len(times), size or 1):
+        group, of_group = times[first : first + size], weights[first : first + size]
+        total = math.fsum(of_group)
+        yield math.fsum(map(operator.mul, group, of_group)) / total, total / len(group)
 
 
 def _difference(baseline: Trial, candidate: Trial) -> str:

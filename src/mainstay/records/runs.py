@@ -150,7 +150,7 @@ class WorkloadResult:
         block_weights: Weight of each of these blocks in the mean of its pair, equal in both revisions, since it follows from
             the speed of the core that they shared; empty if all weigh the same.
         run_delay: Share of the time of these blocks in which the process had to wait for a core because of processes other than
-            those of the gate; it is subtracted. ``None`` if it is unknown for a pair, whose times are then wall-clock times.
+            the two workers, such as those of others and the gate; it is subtracted. ``None`` if it is unknown for a pair, whose times are then wall-clock times.
         num_concurrent_pairs: Pairs in which the blocks of both revisions ran at the same time on one core; in the others
             they took turns.
         loads: Largest load by other processes during each pair, in processors; empty if unknown.

@@ -8,6 +8,7 @@ import select
 import signal
 import threading
 from os import read, write  # bound here: a workload that patches them must not cut the worker off from the gate
+from time import sleep
 from typing import Any
 
 from .processes import kill_children
@@ -70,7 +71,7 @@ def _await_end_of_gate(commands: int) -> None:
     watched = select.poll()
     watched.register(commands, select.POLLHUP)
     while not watched.poll():
-        pass
+        sleep(0.01)  # some systems return at once while a command is unread
     _end_with_gate()
 
 

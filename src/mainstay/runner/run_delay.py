@@ -137,7 +137,7 @@ class RunDelayMeter:
         return self._reading(of_thread, of_process)
 
     def _read_after(self) -> Reading | None:
-        """Read them after a span, in the other order: what passes between two clocks then never counts as time of other threads."""
+        """Read them after a span, in the other order: time between the two readings then never counts as that of other threads."""
         if self._descriptor < 0:
             return None
         of_process, of_thread = process_time(), thread_time()

@@ -40,7 +40,7 @@ WARM_UP_SECONDS = 0.1
 """Duration of the warm-up calls before the first block, in seconds, unless two calls take longer; it is that of asv."""
 
 UNJUDGED_SECONDS = 0.02
-"""Duration of the first warm-up calls, which do not tell whether the calls work alone."""
+"""Duration of the first warm-up calls, which are ignored in judging whether the calls work alone."""
 
 MOST_TIMELESS_CALLS = 1_000_000
 """Number of calls that may take no time by a coarse clock; if there are more, the clock does not advance."""
@@ -67,12 +67,12 @@ class Limit:
     Attributes:
         rounds: Maximum number of timed rounds.
         warmup_rounds: Number of warm-up rounds before them, if any is named.
-        is_set_up: Whether each round has its own set-up, so that short ones may be repeated more often.
+        has_setup: Whether each round has its own set-up, so that short ones may be repeated more often.
     """
 
     rounds: int
     warmup_rounds: int = 0
-    is_set_up: bool = False
+    has_setup: bool = False
 
 
 @dataclass(eq=False)
@@ -287,7 +287,7 @@ class Benchmark:
 
         self._iterations = iterations
         timer = self._timer(target, arguments, teardown=teardown, iterations=iterations)
-        limit = Limit(rounds, warmup_rounds, is_set_up=setup is not None)
+        limit = Limit(rounds, warmup_rounds, has_setup=setup is not None)
         self.measure(timer.time_rounds, timer=timer, limit=limit)
         if not self._num_calls and not self._sizes:
             timer.time_rounds(1)
@@ -434,22 +434,26 @@ class Benchmark:
     def _warm_up_rounds(self, time_rounds: Callable[[int], float], limit: Limit) -> Ready:
         """Make the first rounds; whether they work alone is left to the caller.
 
-        Some are taken from the timed ones if no number of warm-up rounds is named, and one if that number is one. Short
-        rounds that are set up anew are made until they have taken as long as a block.
+        Some are taken from the timed ones if no number of warm-up rounds is named, and one if that number is one. If each
+        has a set-up, at least one is made. Where it takes long, a second one, if there may be one, tells whether this is so
+        of the first round alone. Short ones are then made until they have taken as long as a block.
         """
         spare = limit.rounds // 4
         rounds, taken = (limit.warmup_rounds, 0) if limit.warmup_rounds else (spare, spare)
         if limit.warmup_rounds == 1 and spare:
             rounds, taken = 2, 1
-        if limit.is_set_up and not rounds:
-            rounds = 1
-        ready = Ready(call_s=None, wall_s=None, left=limit.rounds - taken, works_alone=False)
-        wall_s = 0.0
-        for _ in range(rounds):
+        rounds = max(rounds, 1) if limit.has_setup else rounds
+        is_unsure = limit.has_setup and rounds == 1 < limit.rounds and not limit.warmup_rounds
+        wall_s, made, ready = 0.0, 0, Ready(call_s=None, wall_s=None, left=None, works_alone=False)
+        while made < rounds:
             start = self._clock()
             ready["call_s"] = time_rounds(1)
             ready["wall_s"] = wall_s = self._clock() - start
-        if not limit.is_set_up or wall_s > SHORT_ROUND_SECONDS:
+            made += 1
+            if is_unsure and made == 1 and wall_s > SHORT_ROUND_SECONDS:
+                rounds, taken = 2, taken + 1
+        ready["left"] = limit.rounds - taken
+        if not limit.has_setup or wall_s > SHORT_ROUND_SECONDS:
             return ready
         made, spent, start = 0, 0.0, self._clock()
         while not made or (spent < BLOCK_SECONDS and self._clock() < start + WARM_UP_SECONDS):
@@ -577,7 +581,7 @@ def _naming_rounds(set_up: Callable[[], Returned], asked: int) -> Callable[[], R
                 raise
             raise RecordingError(
                 f"setup failed before round {number} ({type(error).__name__}: {error}); pedantic asks for {asked}, but the "
-                "gate repeats short rounds for as long as it measures: let setup prepare any number of them"
+                "gate warms up, and repeats short rounds for as long as it measures: let setup prepare any number of them"
             ) from error
 
     return set_up_round

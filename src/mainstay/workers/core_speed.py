@@ -3,7 +3,8 @@
 On a shared machine a core may be several times slower for some tens of milliseconds, for no reason that shows inside the
 machine: the kernel counts no waiting time. Two revisions that share the core are slowed alike, but not to the percent,
 so a block that was measured meanwhile says less than the others about how they compare. Its weight follows from this speed
-alone. The times of the revisions have no part in it, so a block in which one of them does something rare counts in full.
+alone. It does not depend on their times, so a block in which one of them does something rare counts in full, unless the core
+happens to be slow at that moment.
 
 - :class:`CoreSpeed`: samples the speed while blocks are measured, and weighs them.
 """
@@ -11,6 +12,7 @@ alone. The times of the revisions have no part in it, so a block in which one of
 from __future__ import annotations
 
 import math
+import statistics
 import threading
 from bisect import bisect
 from collections.abc import Callable, Sequence
@@ -26,6 +28,9 @@ LOOPS = 300
 
 LEAST_SAMPLES = 4
 """Number of samples in each block below which nothing is said."""
+
+MOST_TIMES_MEDIAN = 10
+"""A sample counts as no longer than so many times the usual one, so that a single one does not decide the weight of a block."""
 
 
 class CoreSpeed:
@@ -77,23 +82,24 @@ class CoreSpeed:
     def weigh(self, blocks: Sequence[tuple[float, float]]) -> tuple[float, ...]:
         """Weights of blocks, the largest of which is 1; empty if the speed is not known well enough in each of them.
 
-        A block in which the core was half as fast has a quarter of the weight: a half makes its times comparable with the
-        others, and a half accounts for their errors, which grow with them (weights by inverse variance).
+        A block in which the core was half as fast has a quarter of the weight: one factor of a half makes its times
+        comparable with the others, the other accounts for their errors, which grow with them (weights by inverse variance).
 
         Args:
             blocks: Beginning and end of each, by the clock.
         """
-        means = [self._mean(begin, end) for begin, end in blocks]
+        most = MOST_TIMES_MEDIAN * statistics.median(self._durations) if self._durations else 0.0
+        means = [self._mean(begin, end, most) for begin, end in blocks]
         if not means or min(means) <= 0.0:
             return ()
         return tuple((min(means) / mean) ** 2 for mean in means)
 
-    def _mean(self, begin: float, end: float) -> float:
-        """Mean duration of the loop in a block; 0 if it is not known."""
+    def _mean(self, begin: float, end: float, most: float) -> float:
+        """Mean duration of the loop in a block, where none counts as longer than ``most``; 0 if it is not known."""
         first, last = bisect(self._times, begin), bisect(self._times, end)
         if last - first < LEAST_SAMPLES:
             return 0.0
-        return math.fsum(self._durations[first:last]) / (last - first)
+        return math.fsum(min(each, most) for each in self._durations[first:last]) / (last - first)
 
 
 def _spin(loops: int) -> None:

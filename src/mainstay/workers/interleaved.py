@@ -1,8 +1,8 @@
 """Timed pairs: the workers of both revisions are alive at once, and what disturbs one disturbs the other.
 
 A pair is one fresh process for each revision; its timed workloads share the process one after another. Both revisions
-make the same number of calls in every block; the ratio of the two values of a pair is the ratio of the sums over all its
-blocks. No block is left out or trimmed, and none is weighted by its time: rare slow calls are part of a revision's cost.
+make the same number of calls in every block; the ratio of the two values of a pair is the ratio of the sums, weighted on a
+shared core, over all its blocks. No block is left out or trimmed, and none is weighted by its time: rare slow calls are part of a revision's cost.
 
 If the calls of both keep one thread busy and nothing else, the two run at the same time on one core, unless latencies are
 gated: a call that is interrupted takes longer even without the wait. So the kernel switches
@@ -350,9 +350,9 @@ class _BothSides:
                 spans.append((begin, time.perf_counter()))
                 if not is_measured:
                     break
-        if speed:
-            for side in sides:
-                side.weights = speed.weigh(spans)
+        weights = speed.weigh(spans) if speed else ()
+        for side in sides:
+            side.weigh(weights)
 
     def _take_turns(self, first: Side, calls: int) -> bool:
         """Run a block of each side, one after the other; false if one side cannot continue."""
@@ -399,7 +399,7 @@ class _TimedSide:
         self.is_delay_known = True
         self._went_first: list[bool] = []
         self._is_sliced = False
-        self.weights: tuple[float, ...] = ()
+        self._weights: tuple[float, ...] = ()
 
     @property
     def pid(self) -> int:
@@ -471,6 +471,10 @@ class _TimedSide:
         self.is_delay_known &= delay_s is not None
         self._went_first.append(goes_first)
 
+    def weigh(self, weights: tuple[float, ...]) -> None:
+        """Set the weights of the blocks; without effect if the last block did not succeed."""
+        self._weights = weights if len(weights) == len(self._blocks_s) else ()
+
     def end(self, load: LoadMeter, *, by_wall_clock: bool) -> Trial:
         """Let the workload run to its end; if a block was measured, the gated metrics must have been recorded.
 
@@ -501,7 +505,7 @@ class _TimedSide:
             trial,
             values={**trial.values, **self._weighted_values(trial, form.gated)},
             block_times_s=tuple(self._blocks_s),
-            block_weights=self.weights,
+            block_weights=self._weights,
             run_delays_s=tuple(self._run_delays_s),
             went_first=tuple(self._went_first),
             is_concurrent=self._is_sliced,
@@ -512,10 +516,10 @@ class _TimedSide:
 
     def _weighted_values(self, trial: Trial, gated: Sequence[str]) -> Mapping[str, float]:
         """Values that follow from the blocks, by their weights; the worker knows none."""
-        if not self.weights or trial.outcome is not Outcome.COMPLETED:
+        if not self._weights or trial.outcome is not Outcome.COMPLETED:
             return {}
-        sums = math.fsum(block * weight for block, weight in zip(self._blocks_s, self.weights, strict=True))
-        return values_of_blocks(gated, sums / math.fsum(self.weights), trial.values)
+        sums = math.fsum(block * weight for block, weight in zip(self._blocks_s, self._weights, strict=True))
+        return values_of_blocks(gated, sums / math.fsum(self._weights), trial.values)
 
     def _contradiction(self, trial: Trial, gated: Sequence[str]) -> str:
         """Contradiction between a finished workload and the blocks that the gate received; empty if there is none."""
