@@ -85,8 +85,12 @@ class CoreSpeed:
         A block in which the core was half as fast has a quarter of the weight: one factor of a half makes its times
         comparable with the others, the other accounts for their errors, which grow with them (weights by inverse variance).
 
+        The mean over a longer time varies less, so the weight of a block must not depend on how long what is rare in it
+        takes. Therefore a block ends here where the first of the two revisions has made its calls: this does not depend on
+        what the other one does.
+
         Args:
-            blocks: Beginning and end of each, by the clock.
+            blocks: Beginning of each, and when the first revision had made its calls, by the clock.
         """
         most = MOST_TIMES_MEDIAN * statistics.median(self._durations) if self._durations else 0.0
         means = [self._mean(begin, end, most) for begin, end in blocks]

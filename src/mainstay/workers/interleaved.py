@@ -265,6 +265,7 @@ class _BothSides:
         self._sides = sides
         self._request = request
         self._can_share = can_share
+        self._both_ran_s = 0.0
         self.notes: list[str] = []
 
     @property
@@ -347,7 +348,7 @@ class _BothSides:
                     break
                 begin = time.perf_counter()
                 is_measured = measure(first, blocks.calls)
-                spans.append((begin, time.perf_counter()))
+                spans.append((begin, begin + self._both_ran_s))
                 if not is_measured:
                     break
         weights = speed.weigh(spans) if speed else ()
@@ -371,6 +372,9 @@ class _BothSides:
         for side in (one, other):
             side.begin_block(calls, is_sliced=True)
         of_one, of_other = one.end_block(), other.end_block()
+        self._both_ran_s = min(
+            (block["seconds"] + (block["run_delay_s"] or 0.0) if block else 0.0) for block in (of_one, of_other)
+        )
         if of_one:
             one.keep_block(of_one, calls, goes_first=True, other_s=of_other["seconds"] if of_other else 0.0)
         if of_other:
