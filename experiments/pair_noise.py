@@ -193,7 +193,7 @@ def estimates(baseline: Trial, candidate: Trial) -> Row:
     less: Blocks = (np.array(baseline.block_times_s), np.array(candidate.block_times_s))
     delays = [np.array(trial.run_delays_s or [0.0] * len(trial.block_times_s)) for trial in (baseline, candidate)]
     wall: Blocks = (less[0] + delays[0], less[1] + delays[1])
-    weights = np.array(baseline.block_weights or [1.0] * len(less[0]))
+    weights = np.array(baseline.weights_of_blocks)
     weighted: Blocks = (less[0] * weights, less[1] * weights)
     return {
         "run_delay": float(np.sum(delays) / np.sum(wall)),

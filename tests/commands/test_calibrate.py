@@ -21,14 +21,25 @@ from mainstay.runner.ready_metrics import READY_METRICS
 from tests.repositories import git
 
 
+def timed_trial(side, times, weights=()):
+    return Trial(
+        workload="w",
+        side=side,
+        seed=1,
+        pair=0,
+        outcome=Outcome.COMPLETED,
+        block_times_s=times,
+        block_weights=weights,
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "is_of_blocks"), [("call_time", True), ("cost", True), ("latency_p95", False), ("own", False)]
 )
 def test_blocks_show_the_noise_of_every_metric_that_follows_from_them(monkeypatch, name, is_of_blocks):
     monkeypatch.setitem(READY_METRICS, "cost", replace(READY_METRICS["call_time"], unit="J"))
     monkeypatch.setattr(calibrate, "measure_noise", lambda sample, errors, design: errors)
-    trial = SimpleNamespace(block_times_s=(1.0, 1.1, 0.9), block_weights=())
-    log: Any = SimpleNamespace(trials_of=lambda side: [trial] * 3)
+    log: Any = SimpleNamespace(trials_of=lambda side: [timed_trial(side, (1.0, 1.1, 0.9))] * 3)
 
     sample: Any = SimpleNamespace(metric=SimpleNamespace(name=name))
 
@@ -42,9 +53,7 @@ def test_a_block_shows_noise_as_far_as_it_weighs(monkeypatch):
     times = {Side.BASELINE: (1.0, 1.0, 4.0), Side.CANDIDATE: (1.0, 1.0, 6.0)}
 
     def noise(weights):
-        log: Any = SimpleNamespace(
-            trials_of=lambda side: [SimpleNamespace(block_times_s=times[side], block_weights=weights)]
-        )
+        log: Any = SimpleNamespace(trials_of=lambda side: [timed_trial(side, times[side], weights)])
         sample: Any = SimpleNamespace(metric=SimpleNamespace(name="call_time"))
         (error,) = cast("Any", calibrate._noise(log, sample, Design(num_gated=1)))
         return error

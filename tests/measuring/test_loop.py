@@ -14,7 +14,7 @@ from mainstay.gates.exact import DigestComparison
 from mainstay.gates.policy import Design
 from mainstay.measuring.agenda import Assignment
 from mainstay.measuring.evaluated import make_logs
-from mainstay.measuring.ledger import restore_trials
+from mainstay.measuring.ledger import _put_together, restore_trials
 from mainstay.measuring.loop import Measurement, SilentObserver
 from mainstay.measuring.scheduling import derive_seeds
 from mainstay.measuring.strictness import stricter_metric
@@ -821,6 +821,29 @@ def test_equal_times_pass_at_the_first_look_and_double_times_fail_there(run):
     assert result.num_concurrent_pairs == 4
     assert result.block_weights == (1.0, 1.0, *(1.0, 0.25) * 4)
     assert measurement.notes == ["left threads"]
+
+
+@pytest.mark.parametrize(
+    ("weights", "times_shown", "weights_shown"),
+    [((), (1.5, 1.0), (1.0, 1.0)), ((1.0, 0.25) * 30 + (1.0,), (1.2, 1.0), (0.625, 1.0))],
+    ids=["equal", "by-weight"],
+)
+def test_neighbouring_blocks_are_merged_so_that_the_mean_stays(weights, times_shown, weights_shown):
+    trial = Trial(
+        workload="w",
+        side=Side.BASELINE,
+        seed=1,
+        pair=0,
+        outcome=Outcome.COMPLETED,
+        block_times_s=(1.0, 2.0) * 30 + (1.0,),
+        block_weights=weights,
+    )
+
+    merged = [*_put_together(trial)]
+
+    assert len(merged) == 31
+    assert merged[0] == pytest.approx((times_shown[0], weights_shown[0]))
+    assert merged[-1] == pytest.approx((times_shown[1], weights_shown[1]))
 
 
 def test_what_was_taken_off_is_unknown_where_the_times_are_those_of_the_wall_clock(run):

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import closing
 
 import pytest
 
@@ -59,8 +58,7 @@ def start():
 
     yield start
     for worker in workers:
-        with closing(worker):
-            pass
+        worker.close()
 
 
 def test_commands_are_read_one_by_one_however_they_are_cut(start):

@@ -6,11 +6,14 @@ import math
 import os
 import textwrap
 from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from mainstay.measuring.scheduling import draw_block_orders
 from mainstay.records.trials import Outcome, Side
+from mainstay.runner.protocol import Block
 from mainstay.runner.ready_metrics import READY_METRICS
 from mainstay.runner.run_delay import ACCOUNT
 from mainstay.workers import interleaved
@@ -20,6 +23,7 @@ from mainstay.workers.interleaved import (
     Blocks,
     TimedRequest,
     TimedTask,
+    _BothSides,
     _TimedSide,
     plan_blocks,
     run_timed_pair,
@@ -164,6 +168,23 @@ def test_a(benchmark):
         assert trial.block_weights == (1.0, 0.25) * (len(times) // 2)
         mean = sum(times[::2]) + 0.25 * sum(times[1::2])
         assert trial.values["call_time"] == pytest.approx(mean / (1.25 * len(times) / 2))
+
+
+@pytest.mark.parametrize("slower", Side)
+def test_a_block_weighs_by_the_time_in_which_both_revisions_ran(slower):
+    def side(each):
+        block = Block(seconds=0.08 if each is slower else 0.03, run_delay_s=0.03)
+        return SimpleNamespace(
+            is_ready=True, begin_block=lambda *_, **__: None, end_block=lambda: block, keep_block=lambda *_, **__: None
+        )
+
+    sides: Any = {each: side(each) for each in Side}
+    both = _BothSides(sides, cast("Any", None), {})
+
+    both._slice(Side.BASELINE, 1)
+
+    ((begin, end),) = both._spans
+    assert end - begin == pytest.approx(0.06)
 
 
 @needs_account

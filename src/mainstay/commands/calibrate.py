@@ -360,8 +360,7 @@ def _complaint(name: str, reason: str) -> str:
 
 def _weighted_blocks(trial: Trial) -> list[float]:
     """What each block of a trial contributes to its mean, up to a factor that both revisions share."""
-    weights = trial.block_weights or (1.0,) * len(trial.block_times_s)
-    return [block * weight for block, weight in zip(trial.block_times_s, weights, strict=True)]
+    return [block * weight for block, weight in zip(trial.block_times_s, trial.weights_of_blocks, strict=True)]
 
 
 def _noise(log: WorkloadLog, sample: MetricSamples, design: Design) -> MetricNoise:

@@ -573,8 +573,7 @@ def examples_to_show(trials: Sequence[Trial]) -> list[int]:
 
 def _put_together(trial: Trial) -> Iterator[tuple[float, float]]:
     """Times and weights of blocks, of which neighbours are averaged so that at most :data:`MAX_BLOCKS_SHOWN` remain."""
-    times = trial.block_times_s
-    weights = trial.block_weights or (1.0,) * len(times)
+    times, weights = trial.block_times_s, trial.weights_of_blocks
     size = math.ceil(len(times) / MAX_BLOCKS_SHOWN)
     for first in range(0, len(times), size or 1):
         group, of_group = times[first : first + size], weights[first : first + size]

@@ -182,6 +182,11 @@ class Trial:
     reused_from: str = ""
     files_of: Side = Side.BASELINE
 
+    @property
+    def weights_of_blocks(self) -> tuple[float, ...]:
+        """Weight of each block, also where all weigh the same."""
+        return self.block_weights or (1.0,) * len(self.block_times_s)
+
     def find_lacking(self, gated: Iterable[str], *, has_items: bool) -> str:
         """The first gated value, or score of items, that a completed trial did not record; empty if there is none.
 

@@ -2,7 +2,8 @@
 
 A pair is one fresh process for each revision; its timed workloads share the process one after another. Both revisions
 make the same number of calls in every block; the ratio of the two values of a pair is the ratio of the sums, weighted on a
-shared core, over all its blocks. No block is left out or trimmed, and none is weighted by its time: rare slow calls are part of a revision's cost.
+shared core, over all its blocks. No block is left out or trimmed, and none is weighted by its time: rare slow calls are
+part of a revision's cost.
 
 If the calls of both keep one thread busy and nothing else, the two run at the same time on one core, unless latencies are
 gated: a call that is interrupted takes longer even without the wait. So the kernel switches
@@ -266,7 +267,7 @@ class _BothSides:
         self._sides = sides
         self._request = request
         self._can_share = can_share
-        self._both_ran_s = 0.0
+        self._spans: list[tuple[float, float]] = []
         self.notes: list[str] = []
 
     @property
@@ -342,17 +343,12 @@ class _BothSides:
         )
         measure = self._slice if is_sliced else self._take_turns
         end = time.monotonic() + MOST_WALL_TIME * seconds
-        spans = []
+        self._spans = []
         with CoreSpeed() if is_sliced else nullcontext() as speed:
             for done, first in enumerate(task.first[: blocks.alternations]):
-                if done and done % 2 == 0 and time.monotonic() > end:
+                if (done and done % 2 == 0 and time.monotonic() > end) or not measure(first, blocks.calls):
                     break
-                begin = time.perf_counter()
-                is_measured = measure(first, blocks.calls)
-                spans.append((begin, begin + self._both_ran_s))
-                if not is_measured:
-                    break
-        weights = speed.weigh(spans) if speed else ()
+        weights = speed.weigh(self._spans) if speed else ()
         for side in sides:
             side.weigh(weights)
 
@@ -370,12 +366,14 @@ class _BothSides:
     def _slice(self, first: Side, calls: int) -> bool:
         """Run a block of each side at the same time; false if one side cannot continue."""
         one, other = self._sides[first], self._sides[first.other]
+        begin = time.perf_counter()
         for side in (one, other):
             side.begin_block(calls, is_sliced=True)
         of_one, of_other = one.end_block(), other.end_block()
-        self._both_ran_s = min(
+        both_ran_s = min(
             (block["seconds"] + (block["run_delay_s"] or 0.0) if block else 0.0) for block in (of_one, of_other)
         )
+        self._spans.append((begin, begin + both_ran_s))
         if of_one:
             one.keep_block(of_one, calls, goes_first=True, other_s=of_other["seconds"] if of_other else 0.0)
         if of_other:
