@@ -74,7 +74,7 @@ class State:
             [
                 [
                     lengthened_pair_seconds(
-                        PLANNED, LONGEST, num_timed=int(count), num_pairs=num_pairs, seconds_left=left
+                        PLANNED, LONGEST, stretches=[1.0] * int(count), num_pairs=num_pairs, seconds_left=left
                     )
                 ]
                 for count, left in zip(self.is_open.sum(axis=1), self.seconds_left, strict=True)
@@ -84,7 +84,7 @@ class State:
 
 LONGEST = LENGTHENING * DEFAULT_PAIR_SECONDS
 PLANNED = fitted_pair_seconds(
-    DEFAULT_PAIR_SECONDS, num_timed=NUM_METRICS, looks=Design(num_gated=NUM_METRICS).looks, seconds=SECONDS
+    DEFAULT_PAIR_SECONDS, stretches=[1.0] * NUM_METRICS, looks=Design(num_gated=NUM_METRICS).looks, seconds=SECONDS
 )
 
 

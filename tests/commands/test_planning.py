@@ -78,6 +78,13 @@ def test_the_pairs_of_a_calibration_tell_the_least_budget_of_a_gate(plan):
     assert least_seconds(replace(plan, workloads=plan.workloads[:1])) == 0
 
 
+def test_the_least_budget_of_a_gate_covers_what_is_measured_longer_for_its_margin(plan):
+    trained, timed = plan.workloads
+    strict = replace(timed, metrics=(replace(STEP, margin=0.025),))
+
+    assert least_seconds(replace(plan, workloads=(trained, strict), pair_seconds=0.625)) == 76
+
+
 def test_a_budget_that_is_too_small_is_told_unless_a_proof_leaves_nothing_to_measure(plan):
     short = replace(plan, seconds=1.0, pair_seconds=0.2, num_gated=2)
 

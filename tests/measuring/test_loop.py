@@ -737,8 +737,8 @@ def test_a_degradation_that_was_proved_stays_a_degradation_whatever_is_recorded_
     assert run(Subject(failing(), failing()), logs=resumed, design=Design(num_gated=2))[0] == findings
 
 
-def timed_workload(name="t", metric="call_time", execution=INTERLEAVED):
-    metric = Metric(workload=name, name=metric, kind=Kind(execution.kind), direction=Direction.LOWER, margin=0.05)
+def timed_workload(name="t", metric="call_time", execution=INTERLEAVED, margin=0.05):
+    metric = Metric(workload=name, name=metric, kind=Kind(execution.kind), direction=Direction.LOWER, margin=margin)
     return Workload(id=name, execution=execution, metrics=(metric,))
 
 
@@ -910,6 +910,26 @@ def test_pairs_after_the_first_look_are_lengthened_if_all_looks_fit(run, seconds
     )
 
     assert [request.seconds for request in machine.requests[:8]] == pytest.approx([0.5] * 5 + [expected] * 3)
+
+
+def test_workloads_with_small_margins_are_measured_longer_and_leave_less_for_longer_pairs(run):
+    undecided = {
+        name: {Side.BASELINE: 1.0, Side.CANDIDATE: 1 + margin} for name, margin in {"t": 0.025, "u": 0.05}.items()
+    }
+    machine = Machine(undecided)
+
+    run(
+        machine,
+        logs=logs_of(timed_workload("t", margin=0.025), timed_workload("u")),
+        design=Design(num_gated=2),
+        pair_seconds=0.5,
+        longest_pair_seconds=2.5,
+        clock=lambda: 0.0,
+        deadline=187.5,  # 0.8 of it over 15 pairs, which take 5 s to start and five times 1 s
+    )
+
+    assert [request.seconds for request in machine.requests[:8]] == pytest.approx([0.5] * 5 + [1.0] * 3)
+    assert {task.workload: task.stretch for request in machine.requests for task in request.tasks} == {"t": 4, "u": 1}
 
 
 @pytest.mark.parametrize(("training_s", "expected"), [(0.0, 2.5), (10.0, 0.5)])

@@ -139,26 +139,36 @@ def test_a_failure_reaches_the_caller():
     ],
 )
 def test_pairs_of_many_workloads_are_planned_to_fit_the_budget_and_that_is_said(num_timed, seconds, expected, words):
-    fitted = fitted_pair_seconds(2.5, num_timed=num_timed, looks=(5, 8, 12, 20), seconds=seconds)
+    fitted = fitted_pair_seconds(2.5, stretches=[1.0] * num_timed, looks=(5, 8, 12, 20), seconds=seconds)
 
-    said = describe_fit(2.5, fitted, num_timed=num_timed, looks=(5, 8, 12, 20), seconds=seconds)
+    said = describe_fit(2.5, fitted, stretches=[1.0] * num_timed, looks=(5, 8, 12, 20), seconds=seconds)
 
     assert fitted == pytest.approx(expected, abs=5e-4)
     assert (words in said, bool(said)) == (True, bool(words))
+
+
+def test_workloads_that_are_measured_longer_count_as_often_in_the_budget_and_that_is_said():
+    stretches, looks = [6.25, 1.0, 1.0], (5, 8)
+
+    said = describe_fit(0.2, 0.2, stretches=stretches, looks=looks, seconds=30.0)
+
+    assert fitted_pair_seconds(2.5, stretches=stretches, looks=looks, seconds=132.5) == pytest.approx(1.0)
+    assert "3 timed workloads share 30 s: each is measured for 0.2 s a pair (longer with small margins)" in said
+    assert "'seconds' = 34, or at most 1 of them" in said
 
 
 @pytest.mark.parametrize("looks", [(5, 8, 12), (5,)], ids=str)
 @pytest.mark.parametrize("pair_seconds", [0.3, 2.5, 3.7])
 def test_the_budget_for_pairs_of_a_length_is_the_least_that_leaves_them_as_long(pair_seconds, looks):
     for num_timed in (1, 2, 64, 398):
-        seconds = unshortened_seconds(pair_seconds, num_timed=num_timed, looks=looks)
+        seconds = unshortened_seconds(pair_seconds, stretches=[1.0] * num_timed, looks=looks)
         fitted, shortened = (
-            fitted_pair_seconds(pair_seconds, num_timed=num_timed, looks=looks, seconds=each)
+            fitted_pair_seconds(pair_seconds, stretches=[1.0] * num_timed, looks=looks, seconds=each)
             for each in (seconds, seconds - 2)
         )
 
         assert fitted == pair_seconds > shortened
-        assert describe_fit(pair_seconds, fitted, num_timed=num_timed, looks=looks, seconds=seconds) == ""
+        assert describe_fit(pair_seconds, fitted, stretches=[1.0] * num_timed, looks=looks, seconds=seconds) == ""
 
 
 @given(
@@ -170,7 +180,9 @@ def test_the_budget_for_pairs_of_a_length_is_the_least_that_leaves_them_as_long(
 def test_later_pairs_are_lengthened_up_to_the_configured_time_and_leave_a_reserve(
     planned, num_timed, num_pairs, seconds_left
 ):
-    seconds = lengthened_pair_seconds(planned, 2.5, num_timed=num_timed, num_pairs=num_pairs, seconds_left=seconds_left)
+    seconds = lengthened_pair_seconds(
+        planned, 2.5, stretches=[1.0] * num_timed, num_pairs=num_pairs, seconds_left=seconds_left
+    )
 
     assert planned <= seconds <= 2.5
     if seconds > planned:
@@ -179,7 +191,7 @@ def test_later_pairs_are_lengthened_up_to_the_configured_time_and_leave_a_reserv
 
 @pytest.mark.parametrize(("seconds", "is_said"), [(27.0, False), (25.0, True)])
 def test_a_budget_short_of_the_first_look_is_said_at_any_length_of_a_pair(seconds, is_said):
-    said = describe_fit(0.2, 0.2, num_timed=1, looks=(5, 8), seconds=seconds)
+    said = describe_fit(0.2, 0.2, stretches=[1.0], looks=(5, 8), seconds=seconds)
 
     assert ("none of them will be decided: that would take 'seconds' = 26" in said) is is_said
     assert bool(said) is is_said

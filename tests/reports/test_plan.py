@@ -34,6 +34,19 @@ def test_each_workload_is_told_with_its_execution_its_seeds_and_its_margins(plan
     assert "top1_accuracy: higher is better, margin 0.20 points" in told
 
 
+def test_a_workload_that_is_measured_longer_for_its_margin_is_told(plan):
+    step = Metric(workload="b.py::x", name="t", kind=Kind.PERFORMANCE, direction=Direction.LOWER, margin=0.02)
+    timed = PlannedWorkload(
+        id="b.py::x", execution="interleaved", measured_with=MeasuredWith.SHARED, metrics=(step,), seeds=(1,)
+    )
+    usual = replace(timed, metrics=(replace(step, margin=0.05),))
+
+    told, as_usual = (dict(plan_rows(replace(plan, workloads=(each,))))["b.py::x"] for each in (timed, usual))
+
+    assert told.startswith("interleaved, 6.25 times as long in a pair, for its margin, workload files: shared")
+    assert as_usual.startswith("interleaved, workload files: shared")
+
+
 def test_margins_of_a_data_set_are_told(plan):
     metric = plan.workloads[0].metrics[0]
 

@@ -45,7 +45,16 @@ def specs(make_specs, tmp_path):
 def measure(specs, tmp_path):
     """Measures a file of workloads; gives outcomes, causes and trials by workload and side."""
 
-    def measure(text, *workloads, seconds=0.2, limit_s=600.0, seconds_left=math.inf, gated=("call_time",), **options):
+    def measure(
+        text,
+        *workloads,
+        seconds=0.2,
+        stretch=1.0,
+        limit_s=600.0,
+        seconds_left=math.inf,
+        gated=("call_time",),
+        **options,
+    ):
         (tmp_path / "measure" / "conftest.py").write_text(BRIEF_WARM_UP)
         (tmp_path / "measure" / FILE).write_text(f"import os, pytest, time\n{textwrap.dedent(text)}")
         tasks = tuple(
@@ -54,6 +63,7 @@ def measure(specs, tmp_path):
                 seed=1,
                 first=draw_block_orders("", "c", name, 0, MAX_ALTERNATIONS),
                 gated=gated,
+                stretch=stretch,
             )
             for name in workloads
         )
@@ -795,6 +805,22 @@ def test_a(import_timer):
     )
 
     assert asked == [expected]
+
+
+@needs_account
+@pytest.mark.parametrize(("found", "expected"), [("", 0.75), (ALONE, 0.3)], ids=["in-turns", "on-one-core"])
+def test_a_task_is_measured_for_its_multiple_of_the_time_of_a_pair(measure, monkeypatch, found, expected):
+    asked: list[float] = []
+
+    def plan(*, seconds, **_):
+        asked.append(seconds)
+        return Blocks(calls=1, alternations=2)
+
+    monkeypatch.setattr(interleaved, "plan_blocks", plan)
+
+    measure(f"{found}\ndef test_a(benchmark):\n    benchmark(time.sleep, 0.001)\n", "test_a", seconds=0.3, stretch=2.5)
+
+    assert asked == pytest.approx([expected])
 
 
 FORGING = """

@@ -26,7 +26,6 @@ from mainstay.measuring.scheduling import (
 )
 from mainstay.measuring.strictness import Margins
 from mainstay.records.errors import PlanError
-from mainstay.records.executions import EXECUTIONS
 from mainstay.records.formatting import degradation_text, first_few
 from mainstay.records.plans import Plan, PlannedWorkload
 from mainstay.records.trials import Side
@@ -61,7 +60,7 @@ def fix_plan(
     )
     measured = [workload for workload in workloads if not workload.is_proved]
     gated = sum(not metric.scale.is_exact for workload in measured for metric in workload.metrics)
-    num_timed = _num_timed(measured)
+    stretches = _stretches(measured)
     groups = plan_groups(agenda, configuration.group_by, margin_of=margins, proved=proved)
     plan = Plan(
         alpha=configuration.alpha,
@@ -74,7 +73,7 @@ def fix_plan(
         margins_by_dataset=_margins_by_dataset(workloads, margins),
         seconds=start.seconds,
         pair_seconds=fitted_pair_seconds(
-            configuration.pair_seconds, num_timed=num_timed, looks=looks, seconds=start.seconds
+            configuration.pair_seconds, stretches=stretches, looks=looks, seconds=start.seconds
         ),
         longest_pair_seconds=LENGTHENING * configuration.pair_seconds,
         trial_seconds=configuration.trial_seconds,
@@ -145,8 +144,8 @@ def note_on_pairs(plan: Plan, wanted: float) -> str:
     """
     if not plan.num_gated:
         return ""
-    num_timed = _num_timed(workload for workload in plan.workloads if not workload.is_proved)
-    return describe_fit(wanted, plan.pair_seconds, num_timed=num_timed, looks=plan.looks, seconds=plan.seconds)
+    stretches = _stretches(workload for workload in plan.workloads if not workload.is_proved)
+    return describe_fit(wanted, plan.pair_seconds, stretches=stretches, looks=plan.looks, seconds=plan.seconds)
 
 
 def least_seconds(plan: Plan) -> int:
@@ -155,8 +154,8 @@ def least_seconds(plan: Plan) -> int:
     Args:
         plan: Plan of a calibration.
     """
-    num_timed = _num_timed(plan.workloads)
-    return unshortened_seconds(plan.pair_seconds, num_timed=num_timed, looks=LONGEST_LOOKS)
+    stretches = _stretches(plan.workloads)
+    return unshortened_seconds(plan.pair_seconds, stretches=stretches, looks=LONGEST_LOOKS)
 
 
 def note_on_noise(plan: Plan) -> str:
@@ -184,9 +183,9 @@ def note_on_noise(plan: Plan) -> str:
     )
 
 
-def _num_timed(workloads: Iterable[PlannedWorkload]) -> int:
-    """Number of workloads that share the two processes of a timed pair."""
-    return sum(EXECUTIONS[workload.execution].is_interleaved for workload in workloads)
+def _stretches(workloads: Iterable[PlannedWorkload]) -> list[float]:
+    """Of each workload that shares the two processes of a timed pair, the multiple of the time for which it is measured."""
+    return [workload.stretch for workload in workloads if workload.stretch]
 
 
 def _planned(session: Session, assignment: Assignment, margins: Margins, num_pairs: int) -> PlannedWorkload:

@@ -24,6 +24,7 @@ from mainstay.measuring.scheduling import fitted_pair_seconds
 from mainstay.project.configuration import Configuration
 from mainstay.records.findings import Finding
 from mainstay.records.metrics import Workload
+from mainstay.records.plans import stretch_for
 from mainstay.records.trials import Side, Trial
 from mainstay.revisions.git import Repository
 from mainstay.workers.collecting import Problem, collect_workloads
@@ -38,14 +39,15 @@ class Forecast:
     """Forecast of the time to the first look, from one trial of each workload.
 
     Attributes:
-        num_timed: Number of workloads that are timed block by block; in a pair, they share the same two processes.
+        stretches: Of each workload that is timed block by block, the multiple of the time of a pair for which it is measured;
+            in a pair, they share the same two processes.
         start_s: Seconds that a process takes before it measures.
         trained_s: Seconds of a trial of each workload that trains.
         alone_s: Seconds of a trial of each workload that needs the machine to itself.
         jobs: Number of training trials that run at once.
     """
 
-    num_timed: int
+    stretches: tuple[float, ...]
     start_s: float
     trained_s: tuple[float, ...] = ()
     alone_s: tuple[float, ...] = ()
@@ -59,10 +61,10 @@ class Forecast:
             pair_seconds: Time of the blocks of each timed workload in a pair.
 
         Example:
-            >>> Forecast(num_timed=64, start_s=1.0).seconds(5, 2.5)
+            >>> Forecast(stretches=(1.0,) * 64, start_s=1.0).seconds(5, 2.5)
             805.0
         """
-        timed = self.num_timed * pair_seconds + self.start_s if self.num_timed else 0.0
+        timed = sum(self.stretches) * pair_seconds + self.start_s if self.stretches else 0.0
         trained = 2 * sum(seconds + self.start_s for seconds in self.trained_s) / self.jobs
         alone = sum(2 * seconds + self.start_s for seconds in self.alone_s)
         return num_pairs * (timed + trained + alone)
@@ -99,7 +101,7 @@ class Rehearsal:
         """Time of the blocks of each timed workload in a pair, shortened if there are many workloads."""
         settings = self.configuration
         return fitted_pair_seconds(
-            settings.pair_seconds, num_timed=self.forecast.num_timed, looks=settings.looks, seconds=settings.seconds
+            settings.pair_seconds, stretches=self.forecast.stretches, looks=settings.looks, seconds=settings.seconds
         )
 
     @property
@@ -161,7 +163,7 @@ def _rehearse(session: Session) -> Rehearsal:
             findings=agenda.settled,
             prepared=harness.prepared.notice,
             forecast=Forecast(
-                num_timed=len(timed),
+                stretches=tuple(stretch_for(workload.metrics) for workload in timed),
                 start_s=start_s,
                 trained_s=_seconds(
                     tried, [w.id for w in gating if w.execution.may_overlap and not w.execution.is_once]

@@ -34,7 +34,7 @@ from mainstay.measuring.scheduling import (
 )
 from mainstay.measuring.sharding import Shard
 from mainstay.records.findings import Finding, MeasuredWith, Verdict
-from mainstay.records.plans import PlannedGroup
+from mainstay.records.plans import PlannedGroup, stretch_for
 from mainstay.records.runs import WorkloadResult
 from mainstay.records.trials import Side, Trial
 from mainstay.workers.interleaved import MAX_ALTERNATIONS, TimedRequest, TimedResult, TimedTask
@@ -350,7 +350,7 @@ class Measurement:
         return lengthened_pair_seconds(
             self.pair_seconds,
             self.longest_pair_seconds,
-            num_timed=len(timed),
+            stretches=[stretch_for(log.workload.metrics) for log in timed],
             num_pairs=missing,
             seconds_left=self._seconds_left - sum(map(self._seconds_until_last_look, others)),
         )
@@ -412,6 +412,7 @@ class Measurement:
                     seed=wanted[name].seeds[pair],
                     first=draw_block_orders(self.salt, self.commit, name, pair, MAX_ALTERNATIONS),
                     gated=tuple(metric.name for metric in wanted[name].workload.metrics),
+                    stretch=stretch_for(wanted[name].workload.metrics),
                 )
                 for name in order
             ),

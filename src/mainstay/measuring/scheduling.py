@@ -102,23 +102,23 @@ LEAST_PAIR_SECONDS = 0.2
 """The shortest time that a timed workload is measured in a pair: a few blocks of each revision."""
 
 
-def fitted_pair_seconds(wanted: float, *, num_timed: int, looks: Sequence[int], seconds: float) -> float:
+def fitted_pair_seconds(wanted: float, *, stretches: Sequence[float], looks: Sequence[int], seconds: float) -> float:
     """Time of each timed workload in a pair, shortened if necessary so that the second look fits into the budget.
 
     Args:
         wanted: Configured time, which is not exceeded.
-        num_timed: Number of timed workloads.
+        stretches: Of each timed workload, the multiple of the time for which it is measured.
         looks: Numbers of pairs at which the gate looks.
         seconds: Budget for measuring.
 
     Example:
-        >>> [round(fitted_pair_seconds(2.5, num_timed=n, looks=(5, 8), seconds=900), 2) for n in (4, 64, 101, 1000)]
+        >>> [round(fitted_pair_seconds(2.5, stretches=[1.0] * n, looks=(5, 8), seconds=900), 2) for n in (4, 64, 101, 1000)]
         [2.5, 1.33, 0.84, 0.2]
     """
-    if not num_timed:
+    if not stretches:
         return wanted
     num_pairs = looks[min(1, len(looks) - 1)]
-    share = (SHARE_OF_SECONDS * seconds / num_pairs - START_SECONDS) / num_timed
+    share = (SHARE_OF_SECONDS * seconds / num_pairs - START_SECONDS) / sum(stretches)
     return min(wanted, max(LEAST_PAIR_SECONDS, share))
 
 
@@ -128,7 +128,7 @@ that look; for the others, less noise is worth more time, since the number of pa
 
 
 def lengthened_pair_seconds(
-    planned: float, longest: float, *, num_timed: int, num_pairs: int, seconds_left: float
+    planned: float, longest: float, *, stretches: Sequence[float], num_pairs: int, seconds_left: float
 ) -> float:
     """Time of each timed workload in a pair after the first look, as long as all looks fit into what is left of the budget.
 
@@ -138,65 +138,68 @@ def lengthened_pair_seconds(
     Args:
         planned: Time up to the first look; no later pair is shorter.
         longest: Time that is not exceeded.
-        num_timed: Number of timed workloads that are still open.
+        stretches: Of each timed workload that is still open, the multiple of the time for which it is measured.
         num_pairs: Number of pairs up to the last look that are not measured yet.
         seconds_left: Seconds left of the budget.
 
     Example:
-        >>> [round(lengthened_pair_seconds(0.84, 2.5, num_timed=n, num_pairs=15, seconds_left=450), 2) for n in (6, 12, 90)]
+        >>> [round(lengthened_pair_seconds(0.84, 2.5, stretches=[1.0] * n, num_pairs=15, seconds_left=450), 2) for n in (6, 12, 90)]
         [2.5, 1.58, 0.84]
     """
-    if not num_timed or not num_pairs:
+    if not stretches or not num_pairs:
         return planned
-    share = (SHARE_OF_SECONDS * seconds_left / num_pairs - START_SECONDS) / num_timed
+    share = (SHARE_OF_SECONDS * seconds_left / num_pairs - START_SECONDS) / sum(stretches)
     return max(planned, min(longest, share))
 
 
-def unshortened_seconds(pair_seconds: float, *, num_timed: int, looks: Sequence[int]) -> int:
+def unshortened_seconds(pair_seconds: float, *, stretches: Sequence[float], looks: Sequence[int]) -> int:
     """A whole budget, about the smallest, for which :func:`fitted_pair_seconds` does not shorten the time in a pair.
 
     Args:
         pair_seconds: Time of each timed workload in a pair.
-        num_timed: Number of timed workloads.
+        stretches: Of each timed workload, the multiple of the time for which it is measured.
         looks: Numbers of pairs at which the gate looks.
 
     Example:
-        >>> seconds = unshortened_seconds(2.5, num_timed=64, looks=(5, 8))
-        >>> seconds, fitted_pair_seconds(2.5, num_timed=64, looks=(5, 8), seconds=seconds)
+        >>> seconds = unshortened_seconds(2.5, stretches=[1.0] * 64, looks=(5, 8))
+        >>> seconds, fitted_pair_seconds(2.5, stretches=[1.0] * 64, looks=(5, 8), seconds=seconds)
         (1651, 2.5)
     """
-    if not num_timed:
+    if not stretches:
         return 0
     num_pairs = looks[min(1, len(looks) - 1)]
-    exact = num_pairs * (num_timed * pair_seconds + START_SECONDS) / SHARE_OF_SECONDS
+    exact = num_pairs * (sum(stretches) * pair_seconds + START_SECONDS) / SHARE_OF_SECONDS
     return math.floor(exact) + 1  # beyond the exact value, in case that is rounded
 
 
-def describe_fit(wanted: float, fitted: float, *, num_timed: int, looks: Sequence[int], seconds: float) -> str:
+def describe_fit(
+    wanted: float, fitted: float, *, stretches: Sequence[float], looks: Sequence[int], seconds: float
+) -> str:
     """A note that pairs are shorter than configured, or too few, with a remedy; empty if all is as configured.
 
     Args:
         wanted: Configured time of the blocks of each timed workload in a pair.
         fitted: The time that fits into the budget.
-        num_timed: Number of timed workloads.
+        stretches: Of each timed workload, the multiple of the time for which it is measured.
         looks: Numbers of pairs at which the gate looks.
         seconds: Budget for measuring.
 
     Example:
-        >>> describe_fit(2.5, 0.2, num_timed=101, looks=(5, 8), seconds=90).partition(": ")[0]
+        >>> describe_fit(2.5, 0.2, stretches=[1.0] * 101, looks=(5, 8), seconds=90).partition(": ")[0]
         '101 timed workloads share 90 s'
     """
-    pair = num_timed * fitted + START_SECONDS
+    pair = sum(stretches) * fitted + START_SECONDS
     first, second = looks[0], looks[min(1, len(looks) - 1)]
-    if not num_timed or (fitted == wanted and first * pair <= seconds):
+    if not stretches or (fitted == wanted and first * pair <= seconds):
         return ""
+    longer = "" if max(stretches) == 1 else " (longer with small margins)"
     in_place = f" in place of {wanted:g} s" if fitted != wanted else ""
     note = (
-        f"{num_timed} timed workloads share {seconds:.0f} s: each is measured for {fitted:.2g} s a pair{in_place}, "
+        f"{len(stretches)} timed workloads share {seconds:.0f} s: each is measured for {fitted:.2g} s a pair{in_place}{longer}, "
         f"about {first * pair:.0f} s up to the first look at {first} pairs"
     )
     if first * pair > seconds:
-        num_fit = int(max(0.0, seconds / first - START_SECONDS) / fitted + 1e-9)
+        num_fit = int(max(0.0, seconds / first - START_SECONDS) * len(stretches) / (sum(stretches) * fitted) + 1e-9)
         fewer = f", or at most {num_fit} of them (-k, -m, files)" if num_fit else ""
         return (
             f"{note}; none of them will be decided: that would take 'seconds' = {math.ceil(first * pair - 1e-9)}{fewer}"

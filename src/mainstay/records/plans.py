@@ -6,16 +6,46 @@ measured value.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from mainstay.records.executions import EXECUTIONS
 from mainstay.records.findings import MeasuredWith
-from mainstay.records.metrics import Metric
+from mainstay.records.metrics import Kind, Metric
 
 DEFAULT_PAIR_SECONDS = 1.0
 """Default total time in seconds of the blocks of each timed workload in a pair up to the first look."""
+
+USUAL_MARGIN = 0.05
+"""Smallest margin of a time for which a workload is measured no longer than others."""
+
+MOST_STRETCH = 10.0
+"""Largest multiple of the time of a pair for which a workload with small margins is measured; reached at 1.6 %."""
+
+
+def stretch_for(metrics: Iterable[Metric]) -> float:
+    """Multiple of the time of a pair for which a timed workload is measured: the longer, the smaller its margins.
+
+    Half the margin takes half the standard error, and so four times the time, as far as noise lies within a process.
+
+    Args:
+        metrics: The gated metrics of the workload.
+
+    Example:
+        >>> from mainstay.records.metrics import Direction
+        >>> def call_time(margin):
+        ...     return Metric(
+        ...         workload="w", name="call_time", kind=Kind.PERFORMANCE, direction=Direction.LOWER, margin=margin
+        ...     )
+        >>> [stretch_for([call_time(margin)]) for margin in (0.2, 0.05, 0.02, 0.001)]
+        [1.0, 1.0, 6.25, 10.0]
+    """
+    smallest = min((metric.margin for metric in metrics if metric.kind is Kind.PERFORMANCE), default=USUAL_MARGIN)
+    if smallest * math.sqrt(MOST_STRETCH) <= USUAL_MARGIN:
+        return MOST_STRETCH
+    return max(1.0, (USUAL_MARGIN / smallest) ** 2)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +77,12 @@ class PlannedWorkload:
         execution = EXECUTIONS.get(self.execution)
         return execution is not None and execution.has_digests
 
+    @property
+    def stretch(self) -> float:
+        """Multiple of the time of a pair for which it is measured; 0 if it is not timed in one process with others."""
+        execution = EXECUTIONS.get(self.execution)
+        return stretch_for(self.metrics) if execution is not None and execution.is_interleaved else 0.0
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedGroup:
@@ -77,8 +113,8 @@ class Plan:
         groups: Groups of metrics that are also gated by their mean; empty unless the baseline's settings group them.
         margins_by_dataset: Margins by data set and metric id, if they differ from the metric's own margin.
         seconds: Budget for measuring.
-        pair_seconds: Total time of the blocks of each timed workload in a pair up to the first look, of both revisions
-            together.
+        pair_seconds: Total time of the blocks of a timed workload in a pair up to the first look, of both revisions
+            together; a multiple of it where :func:`stretch_for` asks for more.
         longest_pair_seconds: Time to which pairs after the first look are lengthened, as far as all looks fit into the
             budget; 0 if they are not lengthened.
         trial_seconds: Time limit of one trial.

@@ -56,9 +56,8 @@ from mainstay.workers.session import LiveWorkers, TrialForm, WorkerSession
 MAX_ALTERNATIONS = 2000
 """Maximum number of blocks of each revision in one pair; blocks are made longer if more would fit."""
 
-SLICED_SHARES = (0.4, 0.9)
-"""Time of the blocks as a share of that in turns, since pairs whose revisions share a core vary so much less: of the first second,
-and of the time beyond it, which pairs have whose revisions are undecided, perhaps because of rare calls."""
+SLICED_SHARE = 0.4
+"""Time of the blocks as a share of that in turns, since pairs whose revisions share a core vary so much less."""
 
 MOST_WALL_TIME = 3.0
 """Multiple of their planned time that the blocks of a workload may take by the wall clock. On two cores it is reached
@@ -77,12 +76,14 @@ class TimedTask:
         seed: Seed of the pair.
         first: Side that goes first in each alternation, drawn beforehand; no more alternations than this are run.
         gated: Names of the metrics that must be recorded, with finite values.
+        stretch: Multiple of the request's time for which it is measured.
     """
 
     workload: str
     seed: int
     first: tuple[Side, ...]
     gated: tuple[str, ...] = ()
+    stretch: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,7 +94,7 @@ class TimedRequest:
         pair: Number of the pair.
         tasks: The workloads, in the order drawn for this pair.
         seconds: Time of the blocks of each workload, both revisions together, if they take turns; otherwise
-            :data:`SLICED_SHARES` of it. No further blocks are started once they have taken more than three times as long
+            :data:`SLICED_SHARE` of it. No further blocks are started once they have taken more than three times as long
             by the wall clock, because other processes hold the cores.
         may_share: Whether they may use one core.
         limit_s: Time limit in seconds for a worker to become ready, for one block, and to finish a workload.
@@ -329,7 +330,7 @@ class _BothSides:
     def _measure_blocks(self, task: TimedTask, *, is_sliced: bool) -> None:
         """Measure blocks in the order drawn until all are done, one side cannot continue, or the wall time runs out."""
         sides = self._sides.values()
-        seconds = _seconds_on_one_core(self._request.seconds) if is_sliced else self._request.seconds
+        seconds = self._request.seconds * task.stretch * (SLICED_SHARE if is_sliced else 1.0)
         least_in_turns = max(
             (READY_METRICS[name].least_blocks for name in READY_METRICS.keys() & task.gated), default=2
         )
@@ -379,17 +380,6 @@ class _BothSides:
         if of_other:
             other.keep_block(of_other, calls, goes_first=False, other_s=of_one["seconds"] if of_one else 0.0)
         return one.is_ready and other.is_ready
-
-
-def _seconds_on_one_core(seconds: float) -> float:
-    """Time of blocks if both revisions share a core, from that in turns.
-
-    Example:
-        >>> _seconds_on_one_core(1.0), _seconds_on_one_core(2.5)
-        (0.4, 1.75)
-    """
-    early, late = SLICED_SHARES
-    return early * min(seconds, 1.0) + late * max(0.0, seconds - 1.0)
 
 
 class _TimedSide:
