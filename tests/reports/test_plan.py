@@ -43,7 +43,7 @@ def test_a_workload_that_is_measured_longer_for_its_margin_is_told(plan):
 
     told, as_usual = (dict(plan_rows(replace(plan, workloads=(each,))))["b.py::x"] for each in (timed, usual))
 
-    assert told.startswith("interleaved, 6.25 times as long in a pair, for its margin, workload files: shared")
+    assert told.startswith("interleaved, 6.25 times as long on one core, for its margin, workload files: shared")
     assert as_usual.startswith("interleaved, workload files: shared")
 
 

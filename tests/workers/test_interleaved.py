@@ -808,8 +808,12 @@ def test_a(import_timer):
 
 
 @needs_account
-@pytest.mark.parametrize(("found", "expected"), [("", 0.75), (ALONE, 0.3)], ids=["in-turns", "on-one-core"])
-def test_a_task_is_measured_for_its_multiple_of_the_time_of_a_pair(measure, monkeypatch, found, expected):
+@pytest.mark.parametrize(
+    ("found", "stretch", "expected"),
+    [("", 1.0, 0.3), ("", 5.0, 0.6), (ALONE, 1.0, 0.12), (ALONE, 5.0, 0.6)],
+    ids=["in-turns", "in-turns-for-longer", "on-one-core", "on-one-core-for-longer"],
+)
+def test_a_task_is_measured_for_its_multiple_of_the_time_on_one_core(measure, monkeypatch, found, stretch, expected):
     asked: list[float] = []
 
     def plan(*, seconds, **_):
@@ -818,7 +822,9 @@ def test_a_task_is_measured_for_its_multiple_of_the_time_of_a_pair(measure, monk
 
     monkeypatch.setattr(interleaved, "plan_blocks", plan)
 
-    measure(f"{found}\ndef test_a(benchmark):\n    benchmark(time.sleep, 0.001)\n", "test_a", seconds=0.3, stretch=2.5)
+    measure(
+        f"{found}\ndef test_a(benchmark):\n    benchmark(time.sleep, 0.001)\n", "test_a", seconds=0.3, stretch=stretch
+    )
 
     assert asked == pytest.approx([expected])
 

@@ -123,7 +123,7 @@ def _execution(workload: PlannedWorkload) -> str:
     """Execution of the trials, and whose workload files they use."""
     shares = ", ".join(f"{100 * share:g} %" for share in workload.looks)
     looks = f", looks at {shares} of the items" if len(workload.looks) > 1 else ""
-    longer = f", {workload.stretch:.3g} times as long in a pair, for its margin" if workload.stretch > 1 else ""
+    longer = f", {workload.stretch:.3g} times as long on one core, for its margin" if workload.stretch > 1 else ""
     return f"{workload.execution}{looks}{longer}, workload files: {workload.measured_with}"
 
 

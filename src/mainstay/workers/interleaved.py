@@ -57,7 +57,8 @@ MAX_ALTERNATIONS = 2000
 """Maximum number of blocks of each revision in one pair; blocks are made longer if more would fit."""
 
 SLICED_SHARE = 0.4
-"""Time of the blocks as a share of that in turns, since pairs whose revisions share a core vary so much less."""
+"""Time of the blocks as a share of that in turns, since pairs whose revisions share a core vary so much less. In turns, more time
+helps little, so a task that takes a multiple of it is measured no longer in turns than on one core, unless that were less than usual."""
 
 MOST_WALL_TIME = 3.0
 """Multiple of their planned time that the blocks of a workload may take by the wall clock. On two cores it is reached
@@ -76,7 +77,7 @@ class TimedTask:
         seed: Seed of the pair.
         first: Side that goes first in each alternation, drawn beforehand; no more alternations than this are run.
         gated: Names of the metrics that must be recorded, with finite values.
-        stretch: Multiple of the request's time for which it is measured.
+        stretch: Multiple of the request's time on one core for which it is measured.
     """
 
     workload: str
@@ -330,7 +331,8 @@ class _BothSides:
     def _measure_blocks(self, task: TimedTask, *, is_sliced: bool) -> None:
         """Measure blocks in the order drawn until all are done, one side cannot continue, or the wall time runs out."""
         sides = self._sides.values()
-        seconds = self._request.seconds * task.stretch * (SLICED_SHARE if is_sliced else 1.0)
+        share = SLICED_SHARE * task.stretch
+        seconds = self._request.seconds * (share if is_sliced else max(1.0, share))
         least_in_turns = max(
             (READY_METRICS[name].least_blocks for name in READY_METRICS.keys() & task.gated), default=2
         )
