@@ -4,11 +4,12 @@ Run from the root of the repository, about a minute a gate; it continues where i
 
     python -m experiments.planted_events --gates 10 --load 0 2
 
-A slowdown is planted into one function of the subject of the self-test: steadily, or in rare calls that each take 1, 15
-or 50 ms longer and make up 5 % in the mean, or by a background thread of the library, which holds the interpreter lock.
-Estimators that trim, or leave interrupted blocks out, lose the rare ones. How large each came out is measured apart, by
-processor time in one process: of the function with and without the slowdown, in turns; or of the thread beside the calls.
-Another workload is left as it is, and nothing is planted in the control.
+A slowdown is planted into one function of the subject of the self-test: in every call, or in rare calls that each take about
+1, 15 or 50 ms longer and make up 5 % in the mean, or by a background thread of the library, which holds the interpreter
+lock. Calls are slowed by more of the same work: a loop that waits for a clock would cost more beside another process, since
+reading the processor time then takes longer. Estimators that trim, or leave interrupted blocks out, lose the rare ones. How
+large each came out is measured apart, by processor time in one process: of the function with and without the slowdown, in
+turns; or of the thread beside the calls. Another workload is left as it is, and nothing is planted in the control.
 """
 
 from __future__ import annotations
@@ -35,31 +36,35 @@ HARMED, LEFT = "test_tokenize", "test_augment"
 CONFIRM_SECONDS = 10.0
 FIRST_LOOK = Design(num_gated=2).looks[0]
 
+CALL_S = 0.28e-3
+"""About the time of one call of the harmed function."""
+
 PLANTED = """
 from os import urandom as _urandom
-from time import thread_time as _clock
 
 
 class _Slower:
-    def __init__(self, function, share, event_s):
-        self.function, self.share, self.event_s = function, share, event_s
-        self.debt_s = int.from_bytes(_urandom(4), "big") / 2**32 * event_s  # each process begins elsewhere
+    def __init__(self, function, share, event_calls):
+        self.function, self.share, self.event_calls = function, share, event_calls
+        self.debt = int.from_bytes(_urandom(4), "big") / 2**32 * event_calls  # each process begins elsewhere
 
-    def __call__(self, *args):
-        start = _clock()
-        result = self.function(*args)
-        now = _clock()
-        self.debt_s += self.share * (now - start)
-        if self.debt_s >= self.event_s:
-            while _clock() - now < self.debt_s:
-                pass
-            self.debt_s = 0.0
+    def __call__(self, text, merges):
+        result = self.function(text, merges)
+        if not self.event_calls:
+            self.function(text[: int(self.share * len(text))], merges)
+            return result
+        self.debt += self.share
+        if self.debt >= self.event_calls:
+            for _ in range(self.event_calls):
+                self.function(text, merges)
+            self.debt -= self.event_calls
         return result
 """
-EVENTS = "\n\ntokenize = _Slower(tokenize, {share}, {event_s})\n"
+EVENTS = "\n\ntokenize = _Slower(tokenize, {share}, {event_calls})\n"
 THREAD = """
 import threading
 import time
+from time import thread_time as _clock
 
 
 def _work_beside(share):
@@ -86,9 +91,12 @@ tokenize = _Beside(tokenize)
 """
 CASES: Mapping[str, str] = {
     "nothing": "\n\n# nothing is planted\n",
-    "steady": PLANTED + EVENTS.format(share=SHARE, event_s=0.0),
-    **{f"rare, {ms} ms": PLANTED + EVENTS.format(share=SHARE, event_s=ms / 1000) for ms in (1, 15, 50)},
-    "own thread": PLANTED + THREAD.replace("{share}", str(SHARE)),
+    "steady": PLANTED + EVENTS.format(share=SHARE, event_calls=0),
+    **{
+        f"rare, {ms} ms": PLANTED + EVENTS.format(share=SHARE, event_calls=round(ms / 1000 / CALL_S))
+        for ms in (1, 15, 50)
+    },
+    "own thread": THREAD.replace("{share}", str(SHARE)),
 }
 """What is appended to the module with the harmed function."""
 
@@ -120,20 +128,20 @@ sample = "the rain in spain stays mainly in the plain " * 8
 slower = module.tokenize
 """
 CONFIRM = """
-sides, spent = (slower.function, slower), [0.0, 0.0]
-merges, debt_s = module.learn_merges(sample, 6), slower.debt_s
+sides, spent, calls = (slower.function, slower), [0.0, 0.0], 0
+merges, debt = module.learn_merges(sample, 6), slower.debt
 end = time.process_time() + float(sys.argv[2])
 while time.process_time() < end:
+    calls += 20
     for index in (0, 1, 1, 0):
         start = time.thread_time()
         for _ in range(10):
             sides[index](sample, merges)
         spent[index] += time.thread_time() - start
-print(json.dumps((spent[1] + slower.debt_s - debt_s) / spent[0] - 1))
+print(json.dumps(spent[1] / spent[0] + (slower.debt - debt) / calls - 1))
 """
 """The function with the slowdown beside the same function without it, in one process: two copies of a module differ by some
-percent from process to process. In turns of single calls, both are slower than in a row, and the slowdown comes out about half
-a point smaller. What the last event still owes counts."""
+percent from process to process. What the last event still owes counts."""
 CONFIRM_BESIDE = """
 merges, end = module.learn_merges(sample, 6), time.perf_counter() + float(sys.argv[2])
 spent = [-time.thread_time(), -time.process_time()]
