@@ -106,7 +106,7 @@ CHANGED = {
     "faults": (set_first_mean, "test-set-leaked: −3.09 · +2.00"),
     "operating_characteristics": (set_clean_passes, "1 metric, margin 0.83 sd: 12 % · 93 %"),
     "evaluation": (set_detection, "HumanEval, 164 items, 3 % flips: 0 · 0 · 4 · 12 %"),
-    "clean_changes": (set_passing, "beside four busy processes: 19 of 20, 65 s"),
+    "clean_changes": (set_passing, "beside four busy processes: 19 of 20, 31 s"),
     "selftest": (set_failures, "A/A: 26 · 1 · 33, 60 gates"),
     "hostile": (set_passed, "workload: 39 · 1 · 0"),
     "peers": (set_slower, "the article's script: torchvision, ToTensor, DataLoader: 11.50 · 11.69"),
