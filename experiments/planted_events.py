@@ -8,8 +8,9 @@ A slowdown is planted into one function of the subject of the self-test: in ever
 1, 15 or 50 ms longer and make up 5 % in the mean, or by a background thread of the library, which holds the interpreter
 lock. Calls are slowed by more of the same work: a loop that waits for a clock would cost more beside another process, since
 reading the processor time then takes longer. Estimators that trim, or leave interrupted blocks out, lose the rare ones. How
-large each came out is measured apart, by processor time in one process: of the function with and without the slowdown, in
-turns; or of the thread beside the calls. Another workload is left as it is, and nothing is planted in the control.
+large each came out is measured apart, by processor time: of ten pairs of fresh processes, which make ten calls each in turns on one
+core; or of the thread beside the calls of one process. Fresh processes differ by about a percent, and both functions in one
+process by half a percent more than in two. Another workload is left as it is, and nothing is planted in the control.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +37,7 @@ from mainstay.gates.policy import Design
 
 SHARE, MARGIN = 0.05, 0.02
 HARMED, LEFT = "test_tokenize", "test_augment"
-CONFIRM_SECONDS = 10.0
+CONFIRM_PAIRS, CONFIRM_SECONDS, CONFIRM_CALLS = 10, 1.2, 10
 FIRST_LOOK = Design(num_gated=2).looks[0]
 
 CALL_S = 0.28e-3
@@ -119,34 +123,33 @@ def {LEFT}(benchmark):
     benchmark(lambda: data.augment(images, np.random.default_rng(5)))
 '''
 
-LOAD = """
+ALONE = """
 import importlib.util, json, sys, time
 spec = importlib.util.spec_from_file_location("planted", sys.argv[1])
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 sample = "the rain in spain stays mainly in the plain " * 8
-slower = module.tokenize
+merges, tokenize = module.learn_merges(sample, 6), module.tokenize
 """
 CONFIRM = """
-sides, spent, calls = (slower.function, slower), [0.0, 0.0], 0
-merges, debt = module.learn_merges(sample, 6), slower.debt
-end = time.process_time() + float(sys.argv[2])
-while time.process_time() < end:
-    calls += 20
-    for index in (0, 1, 1, 0):
-        start = time.thread_time()
-        for _ in range(10):
-            sides[index](sample, merges)
-        spent[index] += time.thread_time() - start
-print(json.dumps(spent[1] / spent[0] + (slower.debt - debt) / calls - 1))
+def run(calls):
+    debt, start = getattr(tokenize, "debt", 0.0), time.thread_time()
+    for _ in range(calls):
+        tokenize(sample, merges)
+    spent = time.thread_time() - start
+    return spent / calls, (getattr(tokenize, "debt", 0.0) - debt) / calls
+
+
+run(1000)
+for line in sys.stdin:
+    print(json.dumps(run(int(line))), flush=True)
 """
-"""The function with the slowdown beside the same function without it, in one process: two copies of a module differ by some
-percent from process to process. What the last event still owes counts."""
+"""Calls of the function of one revision, as many as it is told: the time of one, and the calls that the next event still owes."""
 CONFIRM_BESIDE = """
-merges, end = module.learn_merges(sample, 6), time.perf_counter() + float(sys.argv[2])
+end = time.perf_counter() + float(sys.argv[2])
 spent = [-time.thread_time(), -time.process_time()]
 while time.perf_counter() < end:
-    slower(sample, merges)
+    tokenize(sample, merges)
 spent = [spent[0] + time.thread_time(), spent[1] + time.process_time()]
 print(json.dumps(spent[1] / spent[0] - 1))
 """
@@ -173,10 +176,55 @@ def confirm(repository: Planted, case: str) -> float:
     """How much slower the harmed function is, by processor time."""
     if case == "nothing":
         return 0.0
-    program = LOAD + (CONFIRM_BESIDE if case == "own thread" else CONFIRM)
-    with repository.both_trees() as (_, change):
-        command = [sys.executable, "-c", program, str(change / "src" / "subject" / "text.py"), str(CONFIRM_SECONDS)]
-        return float(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+    with repository.both_trees() as trees:
+        base, change = (tree / "src" / "subject" / "text.py" for tree in trees)
+        if case == "own thread":
+            command = [sys.executable, "-c", ALONE + CONFIRM_BESIDE, str(change), str(CONFIRM_PAIRS * CONFIRM_SECONDS)]
+            return float(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+        return float(np.mean([confirm_in_turns(base, change) for _ in range(CONFIRM_PAIRS)]))
+
+
+def confirm_in_turns(base: Path, change: Path) -> float:
+    """How much slower the function is in one pair of fresh processes, which take turns on one core."""
+    with ExitStack() as stack:
+        stack.enter_context(on_one_core())
+        processes = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", ALONE + CONFIRM, str(module)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for module in (base, change)
+        ]
+        turns: list[list[tuple[float, float]]] = [[], []]
+        end = time.monotonic() + CONFIRM_SECONDS
+        while time.monotonic() < end:
+            for index in (0, 1, 1, 0):
+                asked, told = processes[index].stdin, processes[index].stdout
+                assert asked
+                assert told
+                asked.write(f"{CONFIRM_CALLS}\n")
+                asked.flush()
+                turns[index].append(json.loads(told.readline()))
+        (base_s, _), (change_s, owed) = (np.mean(each, axis=0) for each in turns)
+        return float(change_s / base_s + owed - 1)
+
+
+@contextmanager
+def on_one_core() -> Iterator[None]:
+    """Within this context, this process and those that it starts use one core, if the system lets them."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def run_gate(repository: Planted, case: str, busy: int) -> Row:

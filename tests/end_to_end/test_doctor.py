@@ -1,8 +1,12 @@
 """What doctor says of the next gate, from having done all but the measuring."""
 
 import json
+import os
 
 import pytest
+
+from mainstay.commands.rehearsal import rehearse
+from mainstay.revisions.git import Repository
 
 pytestmark = pytest.mark.package_index
 
@@ -87,3 +91,14 @@ def test_a_workload_that_only_collection_shows_is_tried(project):
     assert status == 0
     assert [state for _, state, text in found if "seems to measure" in text] == ["warning"]
     assert ("workload", "ok", "benchmarks/test_accuracy.py::test_clouds: top1_accuracy (margin 0.01)") in found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("margin", "stretch"), [(0.02, 6.25), (0.2, 1.0)])
+def test_the_forecast_knows_that_a_smaller_margin_in_the_settings_takes_longer_pairs(project, margin, stretch):
+    project.write("benchmarks/test_speed.py", "def test_sum(benchmark):\n    benchmark(sum, range(100))\n")
+    project.edit("pyproject.toml", "proof = false", f"margins = {{call_time = {margin}}}")
+
+    found = rehearse(Repository.discover(project.root), environ=dict(os.environ))
+
+    assert found.forecast.stretches == pytest.approx((stretch,))

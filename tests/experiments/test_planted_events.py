@@ -1,4 +1,4 @@
-"""Planted slowdowns of different shapes: what is planted, and what the gates come to; nothing is timed here."""
+"""Planted slowdowns of different shapes: what is planted, how its size is confirmed, and what the gates come to."""
 
 import math
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.planted_events import CASES, FIRST_LOOK, summarise
+from experiments import planted_events
+from experiments.planted_events import CASES, FIRST_LOOK, confirm_in_turns, summarise
 
 
 def gate(verdict, *degradations, planted=0.05, left="pass"):
@@ -65,3 +66,38 @@ def test_a_planted_slowdown_has_its_size_in_the_mean_whatever_its_shape(case, nu
 
     assert np.mean(work) == pytest.approx(105, rel=0.005)
     assert sum(each > 100 for each in work) == pytest.approx(num_slow, abs=1)
+
+
+FUNCTION = """
+def learn_merges(text, num): ...
+
+def tokenize(text, merges):
+    sum(range(1000))
+"""
+OWING = """
+class _Owing:
+    debt = 0.0
+
+    def __call__(self, text, merges):
+        self.debt += 3.0
+        sum(range(1000))
+
+tokenize = _Owing()
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        pytest.param("    sum(range(1000))\n" * 3, 3, id="more-work-in-each-call"),
+        pytest.param(OWING, 3, id="work-that-a-later-call-will-do"),
+        pytest.param("", 0, id="nothing"),
+    ],
+)
+def test_the_size_is_confirmed_by_the_processor_time_of_fresh_processes(tmp_path, monkeypatch, change, expected):
+    monkeypatch.setattr(planted_events, "CONFIRM_SECONDS", 0.2)
+    base, changed = tmp_path / "base.py", tmp_path / "change.py"
+    base.write_text(FUNCTION)
+    changed.write_text(FUNCTION + change)
+
+    assert confirm_in_turns(base, changed) == pytest.approx(expected, abs=1)

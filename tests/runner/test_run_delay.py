@@ -77,18 +77,23 @@ def test_what_is_taken_off(account, span_ms, spent, taken_ms, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("span_ms", "spent", "expected"),
+    ("span_ms", "spent", "works_alone", "fits_one_core"),
     [
-        pytest.param(10, {"delay": 0, "thread": 10}, True, id="it-works"),
-        pytest.param(100, {"delay": 90, "thread": 10}, True, id="others-have-the-core"),
-        pytest.param(100, {"delay": 0, "thread": 88}, False, id="it-sleeps"),
-        pytest.param(100, {"delay": 0, "thread": 100, "others": 0.1}, False, id="another-thread-works-a-little"),
-        pytest.param(1000, {"delay": 0, "thread": 1000, "children": 10}, True, id="a-child-works-for-a-moment"),
-        pytest.param(1000, {"delay": 0, "thread": 1000, "children": 20}, False, id="a-child-works"),
-        pytest.param(0, {"delay": 0}, False, id="nothing-is-known-yet"),
+        pytest.param(10, {"delay": 0, "thread": 10}, True, True, id="it-works"),
+        pytest.param(100, {"delay": 90, "thread": 10}, True, True, id="others-have-the-core"),
+        pytest.param(100, {"delay": 0, "thread": 88}, False, True, id="it-sleeps"),
+        pytest.param(100, {"delay": 0, "thread": 100, "others": 0.1}, False, True, id="another-thread-works-a-little"),
+        pytest.param(100, {"delay": 0, "thread": 10, "others": 90}, False, True, id="it-waits-for-another-thread"),
+        pytest.param(100, {"delay": 0, "thread": 95, "others": 95}, False, False, id="another-thread-works-as-much"),
+        pytest.param(100, {"delay": 50, "thread": 50, "others": 50}, False, False, id="and-others-have-the-core"),
+        pytest.param(1000, {"delay": 0, "thread": 1000, "children": 10}, True, True, id="a-child-works-for-a-moment"),
+        pytest.param(1000, {"delay": 0, "thread": 1000, "children": 20}, False, False, id="a-child-works"),
+        pytest.param(0, {"delay": 0}, False, False, id="nothing-is-known-yet"),
     ],
 )
-def test_whether_a_thread_works_alone(account, span_ms, spent, expected, monkeypatch):
+def test_how_many_cores_a_thread_and_the_others_of_its_process_need(
+    account, span_ms, spent, works_alone, fits_one_core, monkeypatch
+):
     monkeypatch.setattr(RunDelayMeter, "has_children", False)  # which another test of this process may have left
     with RunDelayMeter(str(account.file)) as meter:
         meter.ignores_children = True
@@ -96,7 +101,7 @@ def test_whether_a_thread_works_alone(account, span_ms, spent, expected, monkeyp
         account.spend(**spent)
         meter.take_off(before, span_ms / 1000)
 
-        assert meter.works_alone is expected
+        assert (meter.works_alone, meter.fits_one_core) == (works_alone, fits_one_core)
 
 
 @pytest.mark.parametrize(

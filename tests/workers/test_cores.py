@@ -54,6 +54,19 @@ def test_all_threads_of_the_processes_and_the_caller_use_one_core_and_afterwards
     assert os.sched_getaffinity(0) == own
 
 
+def test_the_main_threads_alone_may_use_one_core(start):
+    own = os.sched_getaffinity(0)
+    one, other = start().pid, start().pid
+
+    with sharing_one_core([one, other], by_main_threads=True) as is_shared:
+        (core,) = os.sched_getaffinity(0)
+        shared = cores_of(one), cores_of(other)
+
+    assert is_shared
+    assert shared == ([{core}, own], [{core}, own])
+    assert cores_of(one) == cores_of(other) == [own] * 2
+
+
 def test_a_process_that_ends_meanwhile_does_not_keep_the_others_on_the_core(start):
     own = os.sched_getaffinity(0)
     one, other = start(), start()

@@ -252,6 +252,34 @@ def test_latencies_are_timed_in_turns_on_one_core(measure, spans):
 
 
 @needs_account
+@pytest.mark.parametrize("fits_one_core", [True, False])
+def test_the_main_threads_take_turns_on_one_core_if_one_is_enough_for_all_threads(measure, spans, fits_one_core):
+    known, own = "benchmark.extra_info", os.sched_getaffinity(0)
+    work = (
+        f"sum(range(20_000)); {known}['cores'] = min({known}.get('cores', 99), len(os.sched_getaffinity(0))); "
+        f"{known}['of_others'] = min({known}.get('of_others', 99), len(os.sched_getaffinity(thread.native_id)))"
+    )
+    program = f"""
+import threading
+from _mainstay_runner.run_delay import RunDelayMeter
+
+RunDelayMeter.works_alone, RunDelayMeter.fits_one_core = False, {fits_one_core}
+thread = threading.Thread(target=threading.Event().wait, daemon=True)
+thread.start()
+"""
+
+    trials, _ = measure(program + SPANS.format(work=work), "test_a", seconds=0.6)
+
+    assert {trial.outcome for trial in trials["test_a"].values()} == {Outcome.COMPLETED}
+    for trial in trials["test_a"].values():
+        assert trial.values["cores"] == (1 if fits_one_core else len(own))
+        assert trial.values["of_others"] == len(own)
+        assert not trial.is_concurrent
+    assert all(before[1] <= after[0] for before, after in pairwise(spans()))
+    assert os.sched_getaffinity(0) == own
+
+
+@needs_account
 def test_warm_ups_overlap_only_where_an_earlier_pair_has_shared_a_core(measure, monkeypatch):
     steps, live = [], LiveWorkers()
 
@@ -600,7 +628,7 @@ def test_what_a_workload_leaves_behind_is_ended_and_the_next_one_has_fresh_proce
 
 METER = """
 class Meter:
-    is_known, total_s, works_alone = True, 0.0, False
+    is_known, total_s, works_alone, fits_one_core = True, 0.0, False, False
 
     def __enter__(self):
         return self
@@ -854,7 +882,7 @@ ENDED = """channel.send("finished", outcome="completed", cause="", detail=[], du
     [
         pytest.param(ENDED, "pass", "ended before all its blocks were measured", id="ends-too-early"),
         pytest.param(
-            "channel.send('ready', call_s=0.1, wall_s=0.1, left=None, works_alone=False)",
+            "channel.send('ready', call_s=0.1, wall_s=0.1, left=None, works_alone=False, fits_one_core=False)",
             "pass",
             "out of turn",
             id="out-of-turn",

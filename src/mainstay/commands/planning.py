@@ -27,7 +27,7 @@ from mainstay.measuring.scheduling import (
 from mainstay.measuring.strictness import Margins
 from mainstay.records.errors import PlanError
 from mainstay.records.formatting import degradation_text, first_few
-from mainstay.records.plans import Plan, PlannedWorkload
+from mainstay.records.plans import Plan, PlannedWorkload, stretch_for
 from mainstay.records.trials import Side
 from mainstay.store.journal import RunFolder
 from mainstay.workers.machine import usable_cores
@@ -185,7 +185,7 @@ def note_on_noise(plan: Plan) -> str:
 
 def _stretches(workloads: Iterable[PlannedWorkload]) -> list[float]:
     """Of each workload that shares the two processes of a timed pair, the multiple of the time for which it is measured."""
-    return [workload.stretch for workload in workloads if workload.stretch]
+    return [stretch_for(workload.metrics) for workload in workloads if workload.is_interleaved]
 
 
 def _planned(session: Session, assignment: Assignment, margins: Margins, num_pairs: int) -> PlannedWorkload:

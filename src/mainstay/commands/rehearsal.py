@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mainstay.commands.collecting import collect_agenda
 from mainstay.commands.gate import choose_start
 from mainstay.commands.harness import open_harness
+from mainstay.commands.planning import margins_of
 from mainstay.commands.session import Session, passing_session
 from mainstay.commands.start import StartOptions
 from mainstay.measuring.loop import SilentObserver
@@ -148,6 +149,7 @@ def _rehearse(session: Session) -> Rehearsal:
     begun = time.monotonic()
     with open_harness(session) as harness:
         agenda = collect_agenda(session, harness)
+        margins = margins_of(session, agenda)
         built = time.monotonic()
         specs = harness.specs.get(Side.CANDIDATE, harness.specs[Side.BASELINE])
         folder = session.settings.judging[Side.CANDIDATE].workloads
@@ -163,7 +165,10 @@ def _rehearse(session: Session) -> Rehearsal:
             findings=agenda.settled,
             prepared=harness.prepared.notice,
             forecast=Forecast(
-                stretches=tuple(stretch_for(workload.metrics) for workload in timed),
+                stretches=tuple(
+                    stretch_for(replace(metric, margin=margins(metric, {})) for metric in workload.metrics)
+                    for workload in timed
+                ),
                 start_s=start_s,
                 trained_s=_seconds(
                     tried, [w.id for w in gating if w.execution.may_overlap and not w.execution.is_once]

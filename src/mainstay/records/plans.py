@@ -78,10 +78,10 @@ class PlannedWorkload:
         return execution is not None and execution.has_digests
 
     @property
-    def stretch(self) -> float:
-        """Multiple of the time of a pair for which it is measured; 0 if it is not timed in one process with others."""
+    def is_interleaved(self) -> bool:
+        """Whether it is timed block by block, in one process with others."""
         execution = EXECUTIONS.get(self.execution)
-        return stretch_for(self.metrics) if execution is not None and execution.is_interleaved else 0.0
+        return execution is not None and execution.is_interleaved
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

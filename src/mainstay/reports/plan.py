@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from mainstay.records.formatting import degradation_text, first_few, percent, seconds_text
 from mainstay.records.metrics import STORED, Metric
-from mainstay.records.plans import Plan, PlannedGroup, PlannedWorkload
+from mainstay.records.plans import Plan, PlannedGroup, PlannedWorkload, stretch_for
 from mainstay.reports.cleaning import LINE_LENGTH, NAME_LENGTH, clean
 
 MAX_WORKLOADS = 40
@@ -123,7 +123,8 @@ def _execution(workload: PlannedWorkload) -> str:
     """Execution of the trials, and whose workload files they use."""
     shares = ", ".join(f"{100 * share:g} %" for share in workload.looks)
     looks = f", looks at {shares} of the items" if len(workload.looks) > 1 else ""
-    longer = f", {workload.stretch:.3g} times as long on one core, for its margin" if workload.stretch > 1 else ""
+    stretch = stretch_for(workload.metrics) if workload.is_interleaved else 1.0
+    longer = f", {stretch:.3g} times as long on one core, for its margin" if stretch > 1 else ""
     return f"{workload.execution}{looks}{longer}, workload files: {workload.measured_with}"
 
 

@@ -32,9 +32,9 @@ Reading = tuple[float, float, float, float]
 """Seconds that the kernel has counted so far: the run delay of the thread; its processor time; the processor time of
 the other threads of its process; that of the children that have ended."""
 
-Spent = tuple[float, float, float, float, float]
+Spent = tuple[float, float, float, float, float, float]
 """Seconds of spans: by the wall clock; of them, the run delay that was subtracted; processor time of the thread in them; that of
-the other threads; that of the children that ended in them."""
+the other threads; that of the children that ended in them; the whole run delay, whoever caused it."""
 
 MOST_OF_OTHERS = 0.0002
 """Processor time of other threads, as a share of that of the thread, up to which it is said to work alone. A thread that hands work to
@@ -42,6 +42,9 @@ another one uses little time, but waits for it, and on a shared core for the oth
 
 MOST_OF_CHILDREN = 0.01
 """The same for children. An import of torch starts one for a moment, to look for a library."""
+
+MOST_OF_ONE_CORE = 1.05
+"""Processor time of all threads, as a share of the time that the spans took without any run delay, up to which one core is said to be enough for them."""
 
 LEAST_WORK = 0.9
 """Share of the time other than run delay that a thread must be running in to be said to work, not to wait."""
@@ -78,7 +81,7 @@ class RunDelayMeter:
 
     def forget(self) -> None:
         """Begin anew with what the spans were spent in."""
-        self.spent: Spent = (0.0, 0.0, 0.0, 0.0, 0.0)
+        self.spent: Spent = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
     def __enter__(self) -> RunDelayMeter:  # noqa: PYI034 - typing is not loaded in every interpreter
         try:
@@ -114,10 +117,16 @@ class RunDelayMeter:
     @property
     def works_alone(self) -> bool:
         """Whether the thread was running, or waiting for a core, in nearly all the time of the spans, and hardly any other was."""
-        span_s, taken_s, own_s, others_s, children_s = self.spent
-        is_working = own_s > 0 and own_s >= LEAST_WORK * (span_s - taken_s)
-        is_alone = others_s <= MOST_OF_OTHERS * own_s and children_s <= MOST_OF_CHILDREN * own_s
-        return self.is_known and is_working and is_alone and not self.has_children
+        span_s, taken_s, own_s, others_s, _, _ = self.spent
+        is_working = own_s >= LEAST_WORK * (span_s - taken_s)
+        return is_working and others_s <= MOST_OF_OTHERS * own_s and self.fits_one_core
+
+    @property
+    def fits_one_core(self) -> bool:
+        """Whether all threads together kept at most about one core busy in the spans, and there were hardly any other processes."""
+        span_s, _, own_s, others_s, children_s, delay_s = self.spent
+        is_enough = own_s > 0 and own_s + others_s <= MOST_OF_ONE_CORE * max(own_s, span_s - delay_s)
+        return self.is_known and is_enough and children_s <= MOST_OF_CHILDREN * own_s and not self.has_children
 
     @property
     def has_children(self) -> bool:
@@ -165,7 +174,8 @@ class RunDelayMeter:
             return 0.0
         delay, of_thread, of_others, of_children = (late - early for early, late in zip(before, after, strict=True))
         taken = max(0.0, min(delay - max(0.0, of_others), span_s - of_thread))
-        self.add((span_s, taken, of_thread, max(0.0, of_others), of_children))
+        whole = max(0.0, min(delay, span_s - of_thread))
+        self.add((span_s, taken, of_thread, max(0.0, of_others), of_children, whole))
         return taken
 
     def add(self, spent: Spent | None) -> None:
@@ -173,8 +183,10 @@ class RunDelayMeter:
         if spent is None:
             self._close()
         else:
-            span_s, taken_s, own_s, others_s, children_s = (sum(each) for each in zip(self.spent, spent, strict=True))
-            self.spent = span_s, taken_s, own_s, others_s, children_s
+            span_s, taken_s, own_s, others_s, children_s, delay_s = (
+                before + more for before, more in zip(self.spent, spent, strict=True)
+            )
+            self.spent = span_s, taken_s, own_s, others_s, children_s, delay_s
 
     def _has_started_processes(self) -> bool:
         """Whether the process has children, or had some since the beginning."""

@@ -368,7 +368,8 @@ class Benchmark:
             ready = self._warm_up_rounds(self._forgetting_first(time_calls), limit)
         else:
             ready = _warm_up(self._forgetting_first(time_calls, UNJUDGED_SECONDS), warm_up_s)
-        ready["works_alone"] = self.run_delay.works_alone and not has_accelerator_open()
+        if not has_accelerator_open():
+            ready["works_alone"], ready["fits_one_core"] = self.run_delay.works_alone, self.run_delay.fits_one_core
         if timer:
             timer.forget()
         gc.collect()
@@ -444,7 +445,7 @@ class Benchmark:
             rounds, taken = 2, 1
         rounds = max(rounds, 1) if limit.has_setup else rounds
         is_unsure = limit.has_setup and rounds == 1 < limit.rounds and not limit.warmup_rounds
-        wall_s, made, ready = 0.0, 0, Ready(call_s=None, wall_s=None, left=None, works_alone=False)
+        wall_s, made, ready = 0.0, 0, Ready(call_s=None, wall_s=None, left=None, works_alone=False, fits_one_core=False)
         while made < rounds:
             start = self._clock()
             ready["call_s"] = time_rounds(1)
@@ -458,7 +459,13 @@ class Benchmark:
         made, spent, start = 0, 0.0, self._clock()
         while not made or (spent < BLOCK_SECONDS and self._clock() < start + WARM_UP_SECONDS):
             spent, made = spent + time_rounds(1), made + 1
-        return Ready(call_s=spent / made, wall_s=(self._clock() - start) / made, left=None, works_alone=False)
+        return Ready(
+            call_s=spent / made,
+            wall_s=(self._clock() - start) / made,
+            left=None,
+            works_alone=False,
+            fits_one_core=False,
+        )
 
     def _obey(self, time_calls: Callable[[int], float], ready: Ready, timer: CallTimer | None) -> None:
         """Run the blocks that the gate asks for; their times are those of one iteration of each round."""
@@ -565,7 +572,7 @@ def _warm_up(time_calls: Callable[[int], float], least_s: float) -> Ready:
     calls, call_s = _call_for(least_s, time_calls)
     if calls == 1 and least_s:
         _, call_s = _call_for(BLOCK_SECONDS, time_calls)
-    return Ready(call_s=call_s, wall_s=call_s, left=None, works_alone=False)
+    return Ready(call_s=call_s, wall_s=call_s, left=None, works_alone=False, fits_one_core=False)
 
 
 def _naming_rounds(set_up: Callable[[], Returned], asked: int) -> Callable[[], Returned]:

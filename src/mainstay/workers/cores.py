@@ -3,6 +3,8 @@
 Cores differ in speed from moment to moment: a busy hyper-thread slows its sibling by up to a half, and the host of a virtual machine
 may run others there. If both revisions use the same core, such differences concern both alike.
 
+If they use other threads a little, their main threads share it.
+
 - :func:`sharing_one_core`: context in which they share a core.
 """
 
@@ -17,7 +19,7 @@ PROCESSOR_FIELD = 36
 
 
 @contextmanager
-def sharing_one_core(processes: Sequence[int]) -> Iterator[bool]:
+def sharing_one_core(processes: Sequence[int], *, by_main_threads: bool = False) -> Iterator[bool]:
     """Within this context, some processes and the calling thread use one core: the one that the first process used last.
 
     The calling thread does, too, since it would otherwise disturb them from the sibling of that core. Afterwards each thread
@@ -25,19 +27,20 @@ def sharing_one_core(processes: Sequence[int]) -> Iterator[bool]:
 
     Args:
         processes: Process ids; none to share nothing.
+        by_main_threads: Whether only the main thread of each process uses it, and those that are started meanwhile.
 
     Yields:
         Whether they share a core. They do not where cores cannot be chosen, as on macOS, or not for these processes.
     """
     with ExitStack() as stack:
-        yield bool(processes) and hasattr(os, "sched_setaffinity") and _share(processes, stack)
+        yield bool(processes) and hasattr(os, "sched_setaffinity") and _share(processes, stack, by_main_threads)
 
 
-def _share(processes: Sequence[int], stack: ExitStack) -> bool:
+def _share(processes: Sequence[int], stack: ExitStack, by_main_threads: bool) -> bool:
     try:
         core = _core_of(processes[0])
         for process in processes:
-            stack.enter_context(_on_core(core, process))
+            stack.enter_context(_on_core(core, process, [process] if by_main_threads else _threads(process)))
         stack.callback(_allow, 0, os.sched_getaffinity(0))
         os.sched_setaffinity(0, {core})
     except OSError:
@@ -47,11 +50,11 @@ def _share(processes: Sequence[int], stack: ExitStack) -> bool:
 
 
 @contextmanager
-def _on_core(core: int, process: int) -> Iterator[None]:
+def _on_core(core: int, process: int, threads: Sequence[int]) -> Iterator[None]:
     of_process = os.sched_getaffinity(process)
     before = {process: of_process}
     try:
-        for thread in _threads(process):
+        for thread in threads:
             with suppress(ProcessLookupError):  # the thread has ended
                 before[thread] = os.sched_getaffinity(thread)
                 os.sched_setaffinity(thread, {core})

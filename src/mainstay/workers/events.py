@@ -166,6 +166,7 @@ SCHEMAS: Mapping[Event, Mapping[str, Any]] = {
         wall_s={"anyOf": [{"type": "null"}, _SECONDS]},
         left={"anyOf": [{"type": "null"}, {"type": "integer", "minimum": 0, "maximum": 10**12}]},
         works_alone={"type": "boolean"},
+        fits_one_core={"type": "boolean"},
     ),
     Event.BLOCK: _object(
         protocol.Block,
