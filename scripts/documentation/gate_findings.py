@@ -116,7 +116,7 @@ def planted_events(document: Any) -> Iterator[Finding]:
         for row in measured
     )
     yield Finding(
-        f"On {beside}, {total(slowed, 'fail')} of {total(slowed, 'gates')} gates of a slowdown of 5 % failed, and "
+        f"On {beside}, {total(slowed, 'fail')} of {total(slowed, 'gates')} gates of a slowdown of 5 or 10 % failed, and "
         f"{total(slowed, 'pass') or 'none'} passed it. Without one, {total(controls, 'fail') or 'none'} of "
         f"{total(controls, 'gates')} failed; the workload that is never slowed failed in {total(cases, 'false_fails') or 'none'} of "
         f"{total(cases, 'gates')}. The slowdown that the pairs up to the first look show, less the one that was confirmed apart, in "

@@ -210,7 +210,8 @@ INTRODUCTIONS: Mapping[str, Introduction] = {
     "planted_events": Introduction(
         "Slowdowns of different shapes",
         "A slowdown of 5 % at a margin of 2 %: in every call, in rare calls that take 1, 15 or 50 ms longer, or in a "
-        "thread of the library itself; on an idle machine and beside busy processes. No slowdown may pass, though an "
+        "thread of the library itself; and one of 10 % in every call at the usual margin of 5 %; on an idle machine and "
+        "beside busy processes. No slowdown may pass, though an "
         "estimator that trims or leaves out interrupted blocks would lose the rare ones. The control and the other "
         "workload must not fail.",
     ),

@@ -1,13 +1,15 @@
 """Planted slowdowns of different shapes: what is planted, how its size is confirmed, and what the gates come to."""
 
 import math
+import threading
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import pytest
 
 from experiments import planted_events
-from experiments.planted_events import CASES, FIRST_LOOK, confirm_in_turns, summarise
+from experiments.planted_events import CASES, FIRST_LOOK, LARGE, THREAD_BY_CALLS, confirm_in_turns, summarise
 
 
 def gate(verdict, *degradations, planted=0.05, left="pass"):
@@ -46,9 +48,16 @@ def test_one_gate_has_no_error_of_its_size():
 
 
 @pytest.mark.parametrize(
-    ("case", "num_slow"), [("steady", 36_000), ("rare, 1 ms", 450), ("rare, 15 ms", 33), ("rare, 50 ms", 10)]
+    ("case", "num_slow", "share"),
+    [
+        ("steady", 36_000, 0.05),
+        (LARGE, 36_000, 0.1),
+        ("rare, 1 ms", 450, 0.05),
+        ("rare, 15 ms", 33, 0.05),
+        ("rare, 50 ms", 10, 0.05),
+    ],
 )
-def test_a_planted_slowdown_has_its_size_in_the_mean_whatever_its_shape(case, num_slow):
+def test_a_planted_slowdown_has_its_size_in_the_mean_whatever_its_shape(case, num_slow, share):
     worked = 0
 
     def tokenize(text, _):
@@ -64,8 +73,27 @@ def test_a_planted_slowdown_has_its_size_in_the_mean_whatever_its_shape(case, nu
         module["tokenize"]("t" * 100, {})
         work.append(worked - before)
 
-    assert np.mean(work) == pytest.approx(105, rel=0.005)
+    assert np.mean(work) == pytest.approx(100 * (1 + share), rel=0.005)
     assert sum(each > 100 for each in work) == pytest.approx(num_slow, abs=1)
+
+
+def test_the_thread_beside_does_its_share_of_the_work_whatever_the_time():
+    here, worked, done = threading.current_thread(), Counter[bool](), threading.Semaphore(0)
+
+    def tokenize(text, _):
+        is_here = threading.current_thread() is here
+        worked[is_here] += len(text)
+        if not is_here:
+            done.release()
+
+    module: dict[str, Any] = {"tokenize": tokenize}
+    exec(CASES[THREAD_BY_CALLS], module)  # noqa: S102 - our own text
+    for _ in range(1400):
+        module["tokenize"]("t" * 100, {})
+
+    for _ in range(70):
+        assert done.acquire(timeout=60)
+    assert worked == {True: 140_000, False: 7_000}
 
 
 FUNCTION = """
