@@ -26,6 +26,7 @@ from mainstay.runner.importing import Import, probe_import
 from mainstay.runner.markers import describe_item
 from mainstay.runner.ready_metrics import READY_METRICS
 from mainstay.runner.run_delay import RunDelayMeter
+from mainstay.runner.started_threads import ThreadWatch
 from mainstay.runner.timing import Benchmark, ImportTimer
 
 pytestmark = pytest.mark.usefixtures("few_objects")
@@ -366,6 +367,20 @@ def test_whether_calls_work_alone(make, clock, monkeypatch, is_pedantic, num_not
 
     assert gate.ready["works_alone"] is expected
     assert gate.ready["fits_one_core"] is expected
+
+
+@pytest.mark.parametrize("starts_threads", [False, True])
+def test_calls_that_start_threads_need_more_than_one_core(make, clock, monkeypatch, starts_threads):
+    monkeypatch.setattr(timing, "has_accelerator_open", lambda: False)
+    monkeypatch.setattr(ThreadWatch, "has_seen_one", starts_threads)
+    monkeypatch.setattr(Meter, "fits_one_core", True)
+    meter = Meter()
+    meter.is_alone = False
+    benchmark, gate = make(run_delay=meter)
+
+    benchmark(clock.work)
+
+    assert (gate.ready["works_alone"], gate.ready["fits_one_core"]) == (False, not starts_threads)
 
 
 def test_an_accelerator_is_open_whatever_library_opened_it(tmp_path, monkeypatch):

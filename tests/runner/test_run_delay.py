@@ -84,6 +84,7 @@ def test_what_is_taken_off(account, span_ms, spent, taken_ms, monkeypatch):
         pytest.param(100, {"delay": 0, "thread": 88}, False, True, id="it-sleeps"),
         pytest.param(100, {"delay": 0, "thread": 100, "others": 0.1}, False, True, id="another-thread-works-a-little"),
         pytest.param(100, {"delay": 0, "thread": 10, "others": 90}, False, True, id="it-waits-for-another-thread"),
+        pytest.param(100, {"delay": 0, "thread": 95, "others": 20}, False, True, id="another-thread-works-less"),
         pytest.param(100, {"delay": 0, "thread": 95, "others": 95}, False, False, id="another-thread-works-as-much"),
         pytest.param(100, {"delay": 50, "thread": 50, "others": 50}, False, False, id="and-others-have-the-core"),
         pytest.param(1000, {"delay": 0, "thread": 1000, "children": 10}, True, True, id="a-child-works-for-a-moment"),

@@ -80,7 +80,7 @@ def measure(specs, tmp_path):
 ALONE = """
 from _mainstay_runner.run_delay import RunDelayMeter
 
-RunDelayMeter.works_alone = True
+RunDelayMeter.works_alone = RunDelayMeter.fits_one_core = True
 """
 """What the worker finds of calls that keep one thread busy, even if the machine is so busy that it would not find it."""
 
@@ -298,11 +298,13 @@ def test_warm_ups_overlap_only_where_an_earlier_pair_has_shared_a_core(measure, 
         measure(
             """
             def test_a(benchmark):
-                type(benchmark.run_delay).works_alone = True
+                meter = type(benchmark.run_delay)
+                meter.works_alone = meter.fits_one_core = True
                 benchmark(sum, range(20_000))
 
             def test_sleeping(benchmark):
-                type(benchmark.run_delay).works_alone = False
+                meter = type(benchmark.run_delay)
+                meter.works_alone = meter.fits_one_core = False
                 benchmark(time.sleep, 0.002)
             """,
             "test_a",

@@ -180,7 +180,8 @@ class Ready(TypedDict):
         wall_s: Wall-clock seconds of a call, with its set-up and teardown; ``None`` if no call was made.
         left: Number of calls that may still be made; ``None`` for any number.
         works_alone: Whether the calls kept one thread busy and nothing else, so that both revisions may share a core.
-        fits_one_core: Whether all threads together kept at most one core busy, and there were no other processes.
+        fits_one_core: Whether all threads together kept hardly more than one core busy, with no other processes, and calls started
+            no threads; so the main threads of both revisions may use one core in turns.
     """
 
     call_s: float | None

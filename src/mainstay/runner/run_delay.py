@@ -43,7 +43,7 @@ another one uses little time, but waits for it, and on a shared core for the oth
 MOST_OF_CHILDREN = 0.01
 """The same for children. An import of torch starts one for a moment, to look for a library."""
 
-MOST_OF_ONE_CORE = 1.05
+MOST_OF_ONE_CORE = 1.25
 """Processor time of all threads, as a share of the time that the spans took without any run delay, up to which one core is said to be enough for them."""
 
 LEAST_WORK = 0.9
@@ -123,7 +123,7 @@ class RunDelayMeter:
 
     @property
     def fits_one_core(self) -> bool:
-        """Whether all threads together kept at most about one core busy in the spans, and there were hardly any other processes."""
+        """Whether all threads together kept hardly more than one core busy in the spans, and there were hardly any other processes."""
         span_s, _, own_s, others_s, children_s, delay_s = self.spent
         is_enough = own_s > 0 and own_s + others_s <= MOST_OF_ONE_CORE * max(own_s, span_s - delay_s)
         return self.is_known and is_enough and children_s <= MOST_OF_CHILDREN * own_s and not self.has_children

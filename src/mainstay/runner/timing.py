@@ -35,6 +35,7 @@ from .protocol import BLOCK_SECONDS, Block, Command, Event, Ready, Recorded
 from .ready_metrics import READY_METRICS, values_of_blocks
 from .recording import json_number
 from .run_delay import RunDelayMeter
+from .started_threads import ThreadWatch
 
 WARM_UP_SECONDS = 0.1
 """Duration of the warm-up calls before the first block, in seconds, unless two calls take longer; it is that of asv."""
@@ -231,6 +232,7 @@ class Benchmark:
         self._latencies_s: list[float] = []
         self._sizes: dict[str, float] = {}
         self._rollbacks: list[Callable[[], Any]] = []
+        self._threads = ThreadWatch()
 
     @property
     def enabled(self) -> bool:
@@ -369,7 +371,9 @@ class Benchmark:
         else:
             ready = _warm_up(self._forgetting_first(time_calls, UNJUDGED_SECONDS), warm_up_s)
         if not has_accelerator_open():
-            ready["works_alone"], ready["fits_one_core"] = self.run_delay.works_alone, self.run_delay.fits_one_core
+            ready["works_alone"] = self.run_delay.works_alone
+            starts_threads = not timer or self._threads.has_seen_one
+            ready["fits_one_core"] = ready["works_alone"] or (self.run_delay.fits_one_core and not starts_threads)
         if timer:
             timer.forget()
         gc.collect()
@@ -424,6 +428,7 @@ class Benchmark:
             nonlocal spent_s, is_first, is_judged
             if not is_judged:
                 self.run_delay.forget()
+                self._threads = ThreadWatch()
             is_judged = not is_first and spent_s >= least_s
             is_first = False
             seconds = time_calls(calls)

@@ -12,7 +12,7 @@ which one waits while the other has the core is subtracted by the worker (:mod:`
 the core was slow weigh less (:mod:`mainstay.workers.core_speed`).
 
 Otherwise they take turns, block by block, and only one runs at a time. A disturbance of the machine that lasts longer than
-two blocks affects both alike. Their main threads use one core if one is enough for all threads of each. Shorter waits for the core are subtracted likewise, unless they are unknown for a block of
+two blocks affects both alike. Their main threads use one core if one is nearly enough for all threads of each and calls start none. Shorter waits for the core are subtracted likewise, unless they are unknown for a block of
 either revision: then both are timed by the wall clock.
 
 - :class:`TimedRequest`, :class:`TimedTask`: the request.
@@ -307,16 +307,11 @@ class _BothSides:
             for side in together:
                 side.end_warm_up()
         if all(side.is_ready for side in sides):
-            ready = [side.ready for side in sides]
-            work_alone = all(each["works_alone"] for each in ready)
-            may_share = self._may_share(task) and (work_alone or all(each["fits_one_core"] for each in ready))
-            pids = [side.pid for side in sides] if may_share else []
+            work_alone = all(side.ready["works_alone"] for side in sides)
+            pids = [side.pid for side in sides] if self._may_share(task) else []
             with sharing_one_core(pids, by_main_threads=not work_alone) as is_shared:
-                is_sliced = (
-                    is_shared
-                    and work_alone
-                    and not any(READY_METRICS[name].from_calls for name in READY_METRICS.keys() & task.gated)
-                )
+                times_calls = any(READY_METRICS[name].from_calls for name in READY_METRICS.keys() & task.gated)
+                is_sliced = is_shared and work_alone and not times_calls
                 if is_sliced:
                     self._can_share[task.workload] = True
                 self._measure_blocks(task, is_sliced=is_sliced)
@@ -328,10 +323,11 @@ class _BothSides:
         return trials
 
     def _may_share(self, task: TimedTask) -> bool:
-        """Whether one core is enough for both sides of a workload."""
-        longest_s = max(side.ready["call_s"] or 0.0 for side in self._sides.values())
+        """Whether both sides of a workload may use one core, at the same time or in turns."""
+        ready = [side.ready for side in self._sides.values()]
+        longest_s = max(each["call_s"] or 0.0 for each in ready)
         may_share = self._request.may_share and self._can_share.get(task.workload, True)
-        return may_share and 4 * longest_s < self._request.limit_s
+        return may_share and all(each["fits_one_core"] for each in ready) and 4 * longest_s < self._request.limit_s
 
     def _measure_blocks(self, task: TimedTask, *, is_sliced: bool) -> None:
         """Measure blocks in the order drawn until all are done, one side cannot continue, or the wall time runs out."""
