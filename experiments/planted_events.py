@@ -7,10 +7,10 @@ Run from the root of the repository, about a minute a gate; it continues where i
 A slowdown is planted into one function of the subject of the self-test: in every call, or in rare calls that each take about
 1, 15 or 50 ms longer and make up the size in the mean, or by a background thread of the library, which holds the interpreter
 lock for about 2 ms, every 40 ms or after every 140 calls. Otherwise nothing that is planted waits for a clock: a loop that does costs more
-beside another process, since reading the processor time then takes longer. Estimators that trim, or leave interrupted blocks out, lose the rare ones. How
-large each came out is measured apart, by processor time: of ten pairs of fresh processes, which make ten calls each in turns on one
-core; or of the thread beside the calls of one process. Fresh processes differ by about a percent, and both functions in one
-process by half a percent more than in two. Another workload is left as it is, and nothing is planted in the control.
+beside another process, since reading the processor time then takes longer. Estimators that trim, or leave interrupted blocks out, lose the
+rare ones. How large each came out is measured apart by processor time, after each gate that had the machine to itself: of ten pairs
+of fresh processes, which make ten calls each in turns on one core; or of the thread beside the calls of one process. Another
+workload is left as it is, and nothing is planted in the control.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ LARGE = "steady, 10 %"
 LARGE_SHARE, LARGE_MARGIN = 0.1, 0.05
 THREAD_BY_CLOCK, THREAD_BY_CALLS = "thread, by the clock", "thread, by the calls"
 HARMED, LEFT = "test_tokenize", "test_augment"
+FIXED_HASHES = {**os.environ, "PYTHONHASHSEED": "0"}  # as in the gate
 CONFIRM_PAIRS, CONFIRM_SECONDS, CONFIRM_CALLS = 10, 1.2, 10
 FIRST_LOOK = Design(num_gated=2).looks[0]
 
@@ -220,7 +221,8 @@ def confirm(repository: Planted, case: str) -> float:
         base, change = (tree / "src" / "subject" / "text.py" for tree in trees)
         if case in {THREAD_BY_CLOCK, THREAD_BY_CALLS}:
             command = [sys.executable, "-c", ALONE + CONFIRM_BESIDE, str(change), str(CONFIRM_PAIRS * CONFIRM_SECONDS)]
-            return float(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+            done = subprocess.run(command, env=FIXED_HASHES, capture_output=True, text=True, check=True)
+            return float(json.loads(done.stdout))
         return float(np.mean([confirm_in_turns(base, change) for _ in range(CONFIRM_PAIRS)]))
 
 
@@ -235,6 +237,7 @@ def confirm_in_turns(base: Path, change: Path) -> float:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,
+                    env=FIXED_HASHES,
                 )
             )
             for module in (base, change)
@@ -268,7 +271,7 @@ def on_one_core() -> Iterator[None]:
 
 
 def run_gate(repository: Planted, case: str, busy: int) -> Row:
-    """Plant, gate beside so many busy processes, confirm."""
+    """Plant, gate beside so many busy processes, confirm if there are none."""
     repository.commit_case(case)
     with busy_processes(busy):
         gate = repository.gate()
@@ -283,7 +286,7 @@ def run_gate(repository: Planted, case: str, busy: int) -> Row:
         "verdict": run.get("verdict", "error"),
         "seconds": round(gate["seconds"], 1),
         "load": run.get("max_load"),
-        "planted": confirm(repository, case),
+        "planted": None if busy else confirm(repository, case),
         "harmed": {key: findings[HARMED][key] for key in kept} if HARMED in findings else None,
         "left": {key: findings[LEFT][key] for key in kept} if LEFT in findings else None,
         "trouble": "" if run else gate["stderr"],
@@ -292,19 +295,30 @@ def run_gate(repository: Planted, case: str, busy: int) -> Row:
 
 def summarise(gates: Sequence[Row]) -> list[Row]:
     """What the gates of each case came to at each load."""
-    kinds = dict.fromkeys((gate["case"], gate["busy"]) for gate in gates)
-    return [summarise_kind([gate for gate in gates if (gate["case"], gate["busy"]) == kind]) for kind in kinds]
+    rows = []
+    for case, busy in dict.fromkeys((gate["case"], gate["busy"]) for gate in gates):
+        of_case = [gate for gate in gates if gate["case"] == case]
+        sizes = [gate["planted"] for gate in of_case if gate["planted"] is not None]
+        rows.append(summarise_kind([gate for gate in of_case if gate["busy"] == busy], sizes))
+    return rows
 
 
-def summarise_kind(gates: Sequence[Row]) -> Row:
-    """Verdicts, and the size of the slowdown as it was planted and as the pairs up to the first look show it.
+def summarise_kind(gates: Sequence[Row], sizes: Sequence[float]) -> Row:
+    """Verdicts, and the size of the slowdown as it was confirmed and as the pairs up to the first look show it.
 
-    Every gate has those pairs. The final estimates of gates that stop once they are sure are too large on average.
+    Every gate has those pairs. The final estimates of gates that stop once they are sure are too large on average. A size is
+    confirmed after each gate that had the machine to itself, and is the same at every load.
+
+    Args:
+        gates: Gates of one case at one load.
+        sizes: Sizes that were confirmed for the case, at any load.
     """
     verdicts = Counter(gate["harmed"]["verdict"] for gate in gates if gate["harmed"])
     whole = [gate for gate in gates if gate["harmed"] and len(gate["harmed"]["degradations"]) >= FIRST_LOOK]
     seen = [math.expm1(np.mean(gate["harmed"]["degradations"][:FIRST_LOOK])) for gate in whole]
-    differences = [each - gate["planted"] for each, gate in zip(seen, whole, strict=True)]
+    is_comparable = bool(seen and sizes)
+    has_error = min(len(seen), len(sizes)) > 1
+    error = math.sqrt(sum(np.var(each, ddof=1) / len(each) for each in (seen, sizes))) if has_error else None
     noise = [gate["harmed"]["standard_deviation"] for gate in gates if gate["harmed"]]
     return {
         "case": gates[0]["case"],
@@ -312,12 +326,10 @@ def summarise_kind(gates: Sequence[Row]) -> Row:
         "gates": len(gates),
         **{verdict: verdicts[verdict] for verdict in VERDICTS},
         "false_fails": sum(bool(gate["left"]) and gate["left"]["verdict"] == "fail" for gate in gates),
-        "planted": round(float(np.mean([gate["planted"] for gate in gates])), 4),
+        "planted": round(float(np.mean(sizes)), 4) if sizes else None,
         "estimated": round(float(np.mean(seen)), 4) + 0.0 if seen else None,
-        "difference": round(float(np.mean(differences)), 4) + 0.0 if differences else None,
-        "error_of_the_difference": round(float(np.std(differences, ddof=1) / math.sqrt(len(differences))), 4)
-        if len(differences) > 1
-        else None,
+        "difference": round(float(np.mean(seen) - np.mean(sizes)), 4) + 0.0 if is_comparable else None,
+        "error_of_the_difference": round(error, 4) if error is not None else None,
         "sd_of_a_pair": round(float(np.sqrt(np.mean(np.square(noise)))), 4) if noise else None,
         "pairs": round(float(np.mean([gate["harmed"]["num_pairs"] for gate in gates if gate["harmed"]] or [0])), 1),
         "seconds": round(float(np.mean([gate["seconds"] for gate in gates])), 1),

@@ -12,10 +12,10 @@ from experiments import planted_events
 from experiments.planted_events import CASES, FIRST_LOOK, LARGE, THREAD_BY_CALLS, confirm_in_turns, summarise
 
 
-def gate(verdict, *degradations, planted=0.05, left="pass"):
+def gate(verdict, *degradations, planted=0.05, left="pass", busy=0):
     return {
         "case": "steady",
-        "busy": 0,
+        "busy": busy,
         "planted": planted,
         "harmed": {
             "verdict": verdict,
@@ -38,6 +38,23 @@ def test_size_is_taken_from_the_pairs_that_every_gate_has():
     assert (row["gates"], row["fail"], row["pass"], row["false_fails"]) == (3, 2, 1, 1)
     assert (row["planted"], row["estimated"]) == (0.05, 0.06)
     assert (row["difference"], row["error_of_the_difference"]) == (0.01, 0.02)
+
+
+def test_sizes_were_confirmed_where_nothing_else_was_busy():
+    quiet = [gate("fail", *[size] * FIRST_LOOK, planted=size) for size in (0.04, 0.06)]
+    busy = [gate("fail", *[size] * FIRST_LOOK, planted=None, busy=2) for size in (0.07, 0.07)]
+
+    at_rest, beside_two = summarise([*quiet, *busy])
+
+    assert (at_rest["planted"], at_rest["difference"]) == (0.05, 0.0)
+    assert (beside_two["planted"], beside_two["difference"]) == (0.05, 0.02)
+    assert (at_rest["error_of_the_difference"], beside_two["error_of_the_difference"]) == (0.0141, 0.01)
+
+
+def test_a_size_that_was_not_confirmed_is_not_compared():
+    (row,) = summarise([gate("fail", *[0.08] * FIRST_LOOK, planted=None, busy=2)])
+
+    assert (row["planted"], row["difference"], row["error_of_the_difference"]) == (None, None, None)
 
 
 def test_one_gate_has_no_error_of_its_size():
