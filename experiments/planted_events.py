@@ -6,11 +6,11 @@ Run from the root of the repository, about a minute a gate; it continues where i
 
 A slowdown is planted into one function of the subject of the self-test: in every call, or in rare calls that each take about
 1, 15 or 50 ms longer and make up the size in the mean, or by a background thread of the library, which holds the interpreter
-lock for about 2 ms, every 40 ms or after every 140 calls. Otherwise nothing that is planted waits for a clock: a loop that does costs more
-beside another process, since reading the processor time then takes longer. Estimators that trim, or leave interrupted blocks out, lose the
-rare ones. How large each came out is measured apart by processor time, after each gate that had the machine to itself: of ten pairs
-of fresh processes, which make ten calls each in turns on one core; or of the thread beside the calls of one process. Another
-workload is left as it is, and nothing is planted in the control.
+lock for about 2 ms, every 40 ms or after every 140 calls. Otherwise nothing that is planted waits for a clock: a loop that
+does costs more beside another process, since reading the processor time then takes longer. Estimators that trim, or leave
+interrupted blocks out, lose the rare ones. How large each came out is measured apart by processor time, after each gate that
+had the machine to itself: of ten pairs of fresh processes, which make ten calls each in turns on one core; or of the thread
+beside the calls of one process. Another workload is left as it is, and nothing is planted in the control.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
-from experiments.load import busy_processes
+from experiments.load import busy_processes, one_core
 from experiments.provenance import RESULTS, Row, Rows, commit, machine_name, measured_at, versions
 from experiments.selftest import VERDICTS, Repository
 from mainstay.gates.policy import Design
@@ -229,7 +229,7 @@ def confirm(repository: Planted, case: str) -> float:
 def confirm_in_turns(base: Path, change: Path) -> float:
     """How much slower the function is in one pair of fresh processes, which take turns on one core."""
     with ExitStack() as stack:
-        stack.enter_context(on_one_core())
+        stack.enter_context(one_core(wanted=hasattr(os, "sched_setaffinity")))
         processes = [
             stack.enter_context(
                 subprocess.Popen(
@@ -254,20 +254,6 @@ def confirm_in_turns(base: Path, change: Path) -> float:
                 turns[index].append(json.loads(told.readline()))
         (base_s, _), (change_s, owed) = (np.mean(each, axis=0) for each in turns)
         return float(change_s / base_s + owed - 1)
-
-
-@contextmanager
-def on_one_core() -> Iterator[None]:
-    """Within this context, this process and those that it starts use one core, if the system lets them."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(allowed)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, allowed)
 
 
 def run_gate(repository: Planted, case: str, busy: int) -> Row:

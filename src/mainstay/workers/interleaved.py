@@ -12,8 +12,9 @@ which one waits while the other has the core is subtracted by the worker (:mod:`
 the core was slow weigh less (:mod:`mainstay.workers.core_speed`).
 
 Otherwise they take turns, block by block, and only one runs at a time. A disturbance of the machine that lasts longer than
-two blocks affects both alike. Their main threads use one core if one is nearly enough for all threads of each and calls start none. Shorter waits for the core are subtracted likewise, unless they are unknown for a block of
-either revision: then both are timed by the wall clock.
+two blocks affects both alike. Their main threads use one core if one is nearly enough for all threads of each and calls
+start none. Shorter waits for the core are subtracted likewise, unless they are unknown for a block of either revision: then
+both are timed by the wall clock.
 
 - :class:`TimedRequest`, :class:`TimedTask`: the request.
 - :func:`run_timed_pair`: measures a pair.
