@@ -9,12 +9,21 @@ import numpy as np
 import pytest
 
 from experiments import planted_events
-from experiments.planted_events import CASES, FIRST_LOOK, LARGE, THREAD_BY_CALLS, confirm_in_turns, summarise
+from experiments.planted_events import (
+    CASES,
+    FIRST_LOOK,
+    LARGE,
+    REPEATED,
+    THREAD_BY_CALLS,
+    TIMES,
+    confirm_in_turns,
+    summarise,
+)
 
 
-def gate(verdict, *degradations, planted=0.05, left="pass", busy=0):
+def gate(verdict, *degradations, case="steady", planted=0.05, left="pass", busy=0):
     return {
-        "case": "steady",
+        "case": case,
         "busy": busy,
         "planted": planted,
         "harmed": {
@@ -51,6 +60,18 @@ def test_sizes_were_confirmed_where_nothing_else_was_busy():
     assert (at_rest["error_of_the_difference"], beside_two["error_of_the_difference"]) == (0.0141, 0.01)
 
 
+def test_what_a_thread_costs_was_confirmed_at_each_load():
+    quiet, busy = (
+        gate("fail", *[size] * FIRST_LOOK, case=THREAD_BY_CALLS, planted=size, busy=load)
+        for size, load in ((0.06, 0), (0.05, 2))
+    )
+
+    at_rest, beside_two = summarise([quiet, busy])
+
+    assert (at_rest["planted"], at_rest["difference"]) == (0.06, 0.0)
+    assert (beside_two["planted"], beside_two["difference"]) == (0.05, 0.0)
+
+
 def test_a_size_that_was_not_confirmed_is_not_compared():
     (row,) = summarise([gate("fail", *[0.08] * FIRST_LOOK, planted=None, busy=2)])
 
@@ -69,7 +90,7 @@ def test_one_gate_has_no_error_of_its_size():
     [
         ("steady", 36_000, 0.05),
         (LARGE, 36_000, 0.1),
-        ("rare, 1 ms", 450, 0.05),
+        ("rare, 1 ms", 507, 0.05),
         ("rare, 15 ms", 33, 0.05),
         ("rare, 50 ms", 10, 0.05),
     ],
@@ -82,7 +103,8 @@ def test_a_planted_slowdown_has_its_size_in_the_mean_whatever_its_shape(case, nu
         worked += len(text)
 
     module: dict[str, Any] = {"tokenize": tokenize}
-    exec(CASES[case].replace("from os import urandom as _urandom", "_urandom = bytes"), module)  # noqa: S102 - our own text
+    planted = REPEATED + CASES[case]
+    exec(planted.replace("from os import urandom as _urandom", "_urandom = bytes"), module)  # noqa: S102 - our own text
 
     work = []
     for _ in range(36_000):
@@ -90,8 +112,8 @@ def test_a_planted_slowdown_has_its_size_in_the_mean_whatever_its_shape(case, nu
         module["tokenize"]("t" * 100, {})
         work.append(worked - before)
 
-    assert np.mean(work) == pytest.approx(100 * (1 + share), rel=0.005)
-    assert sum(each > 100 for each in work) == pytest.approx(num_slow, abs=1)
+    assert np.mean(work) == pytest.approx(100 * TIMES * (1 + share), rel=0.005)
+    assert sum(each > 100 * TIMES for each in work) == pytest.approx(num_slow, abs=1)
 
 
 def test_the_thread_beside_does_its_share_of_the_work_whatever_the_time():
@@ -104,38 +126,45 @@ def test_the_thread_beside_does_its_share_of_the_work_whatever_the_time():
             done.release()
 
     module: dict[str, Any] = {"tokenize": tokenize}
-    exec(CASES[THREAD_BY_CALLS], module)  # noqa: S102 - our own text
+    exec(REPEATED + CASES[THREAD_BY_CALLS], module)  # noqa: S102 - our own text
     for _ in range(1400):
         module["tokenize"]("t" * 100, {})
 
-    for _ in range(70):
+    for _ in range(70 * TIMES):
         assert done.acquire(timeout=60)
-    assert worked == {True: 140_000, False: 7_000}
+    assert worked == {True: 140_000 * TIMES, False: 7_000 * TIMES}
 
 
 FUNCTION = """
 def learn_merges(text, num): ...
 
-def tokenize(text, merges):
-    sum(range(1000))
-"""
-OWING = """
-class _Owing:
-    debt = 0.0
+class _Function:
+    due, times, owes = 0, 20, 0
 
     def __call__(self, text, merges):
-        self.debt += 3.0
+        self.due += self.owes
+        self.work()
+
+    def work(self):
         sum(range(1000))
 
-tokenize = _Owing()
+tokenize = _Function()
+"""
+MORE = """
+class _More(_Function):
+    def work(self):
+        for _ in range(4):
+            sum(range(1000))
+
+tokenize = _More()
 """
 
 
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        pytest.param("    sum(range(1000))\n" * 3, 3, id="more-work-in-each-call"),
-        pytest.param(OWING, 3, id="work-that-a-later-call-will-do"),
+        pytest.param(MORE, 3, id="more-work-in-each-call"),
+        pytest.param("tokenize.owes = 60\n", 3, id="work-that-a-later-call-will-do"),
         pytest.param("", 0, id="nothing"),
     ],
 )

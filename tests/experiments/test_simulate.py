@@ -9,9 +9,11 @@ from mainstay.records.metrics import Direction, Kind, Metric
 from tests.slow_cases import some_always
 
 SYMMETRIC = ["normal", "heavy tails", "outliers", "two states", "rare explosions"]
+BLOCKS = ["blocks in turns", "blocks on one core"]
 MACHINES = ["drift", "warm-up", "bimodal", "skewed", "loaded half-way", "order effect"]
 COVERED = [
     *SYMMETRIC,
+    *BLOCKS,
     *(f"{machine}, couples" for machine in MACHINES),
     *(f"{machine}, coin" for machine in MACHINES if machine != "order effect"),
 ]
@@ -87,7 +89,7 @@ def test_metrics_share_as_much_noise_as_asked(simulation):
     assert np.corrcoef(degradations[:, 0].ravel(), degradations[:, 1].ravel())[0, 1] == pytest.approx(0.5, abs=0.01)
 
 
-ALWAYS = {"normal", "heavy tails", "skewed, coin", "loaded half-way, coin"}
+ALWAYS = {"normal", "heavy tails", "blocks on one core", "skewed, coin", "loaded half-way, coin"}
 """Noise of each kind; the rest differ in how pairs come about."""
 
 
