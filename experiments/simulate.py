@@ -207,7 +207,7 @@ NUM_BLOCKS = 8
 def _core_speeds(rng: np.random.Generator, shape: tuple[int, ...]) -> Degradations:
     """Time that the same work takes, by block: three times as long in spells of about four blocks, a sixth of the time."""
     switches = rng.random(shape) < np.where(np.arange(shape[-1]) == 0, 0.0, 0.25)
-    spells = np.cumsum(switches, axis=-1)
+    spells = np.cumsum(switches, axis=-1, dtype=np.intp)
     is_slow = rng.random(shape) < 1 / 6
     return np.where(np.take_along_axis(is_slow, spells, axis=-1), 3.0, 1.0)
 
