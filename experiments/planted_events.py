@@ -8,11 +8,11 @@ A slowdown is planted into one function, which does the same work 20 times: one 
 for rare calls that each take about 1, 15 or 50 ms longer, or by a background thread of the library, which holds the
 interpreter lock for about 2 ms, every 40 ms or after every 140 calls. Estimators that trim, or leave interrupted blocks out,
 lose the rare ones. Both revisions have the same code but for a number, or for the thread, since other code in memory may
-change the speed of a function by as much as the errors that are looked for. How large each slowdown came out is measured
-apart by processor time: of ten pairs of fresh processes, which make ten calls each in turns on one core, after each gate that
-had the machine to itself; or of the thread beside the calls of one process, after each gate and under the same load, since the
-core on which a thread runs and the time for which calls have none decide what it costs. Another workload is left as it is, and
-nothing is planted in the control.
+change the speed of a function by as much as the errors that are looked for. How much more work is done is counted, and how
+large the slowdown comes out is measured apart by processor time: of ten pairs of fresh processes, which make ten calls each in
+turns on one core, after each gate that had the machine to itself; or of the thread beside the calls of one process, after each
+gate and under the same load, since the core on which a thread runs and the time for which calls have none decide what it costs.
+Another workload is left as it is, and nothing is planted in the control.
 """
 
 from __future__ import annotations
@@ -209,6 +209,9 @@ print(json.dumps(spent[1] / spent[0] - 1))
 """The thread beside calls without a pause: while it holds the interpreter, they wait."""
 THREADS = {THREAD_BY_CLOCK, THREAD_BY_CALLS}
 
+Estimate = tuple[float | None, float | None]
+"""A value and its standard error, where they are known."""
+
 
 class Planted(Repository):
     """The subject with the workloads of this experiment."""
@@ -321,24 +324,47 @@ def summarise_kind(gates: Sequence[Row], sizes: Sequence[float]) -> Row:
     verdicts = Counter(gate["harmed"]["verdict"] for gate in gates if gate["harmed"])
     whole = [gate for gate in gates if gate["harmed"] and len(gate["harmed"]["degradations"]) >= FIRST_LOOK]
     seen = [math.expm1(np.mean(gate["harmed"]["degradations"][:FIRST_LOOK])) for gate in whole]
-    is_comparable = bool(seen and sizes)
-    has_error = min(len(seen), len(sizes)) > 1
-    error = math.sqrt(sum(np.var(each, ddof=1) / len(each) for each in (seen, sizes))) if has_error else None
     noise = [gate["harmed"]["standard_deviation"] for gate in gates if gate["harmed"]]
+    estimated, confirmed, by_count = mean_with_error(seen), mean_with_error(sizes), size_by_count(gates[0]["case"])
     return {
         "case": gates[0]["case"],
         "busy": gates[0]["busy"],
         "gates": len(gates),
         **{verdict: verdicts[verdict] for verdict in VERDICTS},
         "false_fails": sum(bool(gate["left"]) and gate["left"]["verdict"] == "fail" for gate in gates),
-        "planted": round(float(np.mean(sizes)), 4) if sizes else None,
-        "estimated": round(float(np.mean(seen)), 4) + 0.0 if seen else None,
-        "difference": round(float(np.mean(seen) - np.mean(sizes)), 4) + 0.0 if is_comparable else None,
-        "error_of_the_difference": round(error, 4) if error is not None else None,
+        "planted": round(confirmed[0], 4) if confirmed[0] is not None else None,
+        "by_count": by_count,
+        "estimated": round(estimated[0], 4) + 0.0 if estimated[0] is not None else None,
+        **named_difference("difference", estimated, confirmed),
+        **named_difference("difference_from_count", estimated, (by_count, 0.0)),
         "sd_of_a_pair": round(float(np.sqrt(np.mean(np.square(noise)))), 4) if noise else None,
         "pairs": round(float(np.mean([gate["harmed"]["num_pairs"] for gate in gates if gate["harmed"]] or [0])), 1),
         "seconds": round(float(np.mean([gate["seconds"] for gate in gates])), 1),
     }
+
+
+def size_by_count(case: str) -> float | None:
+    """How much more work a call does on average; ``None`` for threads, whose work costs more or less than that of calls."""
+    if case in THREADS:
+        return None
+    return {"nothing": 0.0, LARGE: LARGE_SHARE}.get(case, SHARE)
+
+
+def mean_with_error(values: Sequence[float]) -> Estimate:
+    """Mean with its standard error."""
+    error = float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else None
+    return (float(np.mean(values)) if values else None), error
+
+
+def named_difference(name: str, seen: Estimate, size: Estimate) -> Row:
+    """Difference with its standard error."""
+    (seen_mean, seen_error), (size_mean, size_error) = seen, size
+    difference = error = None
+    if seen_mean is not None and size_mean is not None:
+        difference = round(seen_mean - size_mean, 4) + 0.0
+        if seen_error is not None and size_error is not None:
+            error = round(math.hypot(seen_error, size_error), 4)
+    return {name: difference, f"error_of_the_{name}": error}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

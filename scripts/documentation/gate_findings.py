@@ -110,17 +110,22 @@ def planted_events(document: Any) -> Iterator[Finding]:
         if loads == [0]
         else "machines with " + " or ".join(map(str, loads)) + " busy processes"
     )
-    measured = [row for row in slowed if row["error_of_the_difference"] is not None]
     differences = "; ".join(
-        f"{row['case']}, {row['busy']} busy: {100 * row['difference']:+.1f} ± {100 * row['error_of_the_difference']:.1f}"
-        for row in measured
+        f"{row['case']}, {row['busy']} busy: "
+        + ", ".join(
+            f"{100 * row[name]:+.1f} ± {100 * row[f'error_of_the_{name}']:.1f} {whence}"
+            for name, whence in (("difference", "by processor time"), ("difference_from_count", "by count"))
+            if row[f"error_of_the_{name}"] is not None
+        )
+        for row in slowed
+        if row["error_of_the_difference"] is not None
     )
     yield Finding(
         f"On {beside}, {total(slowed, 'fail')} of {total(slowed, 'gates')} gates of a slowdown of 5 or 10 % failed, and "
         f"{total(slowed, 'pass') or 'none'} passed it. Without one, {total(controls, 'fail') or 'none'} of "
         f"{total(controls, 'gates')} failed; the workload that is never slowed failed in {total(cases, 'false_fails') or 'none'} of "
-        f"{total(cases, 'gates')}. The slowdown that the pairs up to the first look show, less the one that was confirmed apart, in "
-        f"percentage points with its standard error: {differences}.",
+        f"{total(cases, 'gates')}. The slowdown that the pairs up to the first look show, less the one that was confirmed apart by "
+        f"processor time, and less the work that was added, in percentage points with its standard error: {differences}.",
         _draw_verdicts(
             "planted-slowdowns",
             "Verdicts on the workload that is slowed, by the shape of the slowdown and by the load",

@@ -17,6 +17,7 @@ from experiments.planted_events import (
     THREAD_BY_CALLS,
     TIMES,
     confirm_in_turns,
+    size_by_count,
     summarise,
 )
 
@@ -47,6 +48,7 @@ def test_size_is_taken_from_the_pairs_that_every_gate_has():
     assert (row["gates"], row["fail"], row["pass"], row["false_fails"]) == (3, 2, 1, 1)
     assert (row["planted"], row["estimated"]) == (0.05, 0.06)
     assert (row["difference"], row["error_of_the_difference"]) == (0.01, 0.02)
+    assert (row["by_count"], row["difference_from_count"]) == (0.05, 0.01)
 
 
 def test_sizes_were_confirmed_where_nothing_else_was_busy():
@@ -69,6 +71,8 @@ def test_what_a_thread_costs_was_confirmed_at_each_load():
     at_rest, beside_two = summarise([quiet, busy])
 
     assert (at_rest["planted"], at_rest["difference"]) == (0.06, 0.0)
+    assert (at_rest["by_count"], at_rest["difference_from_count"]) == (None, None)
+    assert at_rest["error_of_the_difference_from_count"] is None
     assert (beside_two["planted"], beside_two["difference"]) == (0.05, 0.0)
 
 
@@ -113,6 +117,7 @@ def test_a_planted_slowdown_has_its_size_in_the_mean_whatever_its_shape(case, nu
         work.append(worked - before)
 
     assert np.mean(work) == pytest.approx(100 * TIMES * (1 + share), rel=0.005)
+    assert size_by_count(case) == share
     assert sum(each > 100 * TIMES for each in work) == pytest.approx(num_slow, abs=1)
 
 
