@@ -1,6 +1,6 @@
 """Measure the error rates of the judgement by simulation and write them down.
 
-Run from the root of the repository, about ten minutes on one core::
+Run from the root of the repository, about half an hour on one core::
 
     python -m experiments.operating_characteristics --output docs/results/operating_characteristics.json
 
