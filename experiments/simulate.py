@@ -178,23 +178,21 @@ def paired(rng: np.random.Generator, shape: Shape, *, machine: Draw, order: str)
 
 def blocks_in_turns(rng: np.random.Generator, shape: Shape) -> Degradations:
     """The revisions take turns, in the order B C C B or reversed, while the core changes its speed from one block to the next."""
-    speeds = _core_speeds(rng, (*shape, 2 * NUM_BLOCKS)).reshape(*shape, NUM_BLOCKS // 2, 4)
-    first, second = speeds[..., (0, 3)], speeds[..., (1, 2)]
+    paces = _paces(rng, (*shape, 2 * NUM_BLOCKS)).reshape(*shape, NUM_BLOCKS // 2, 4)
     times = [
-        _block_times(rng, speed.reshape(*shape, NUM_BLOCKS)).sum(axis=-1) * _process_effects(rng, shape)
-        for speed in (first, second)
+        _block_times(rng, paces[..., places].reshape(*shape, NUM_BLOCKS)).sum(axis=-1) * _process_effects(rng, shape)
+        for places in ((0, 3), (1, 2))
     ]
     degradations = draw_order(rng, "couples", gates=shape[0], pairs=shape[2]) * np.log(times[1] / times[0])
     return standardised(degradations, variance=float(np.mean(degradations**2)))
 
 
 def blocks_on_one_core(rng: np.random.Generator, shape: Shape) -> Degradations:
-    """The revisions share a core; a block weighs by the inverse of the square of the speed that a third loop has seen."""
-    speeds = _core_speeds(rng, (*shape, NUM_BLOCKS))
-    weights = (speeds * rng.lognormal(sigma=0.1, size=speeds.shape)) ** -2
-    weights /= weights.max(axis=-1, keepdims=True)
+    """The revisions share a core; a block weighs by the inverse of the square of the time that a third loop took in it."""
+    paces = _paces(rng, (*shape, NUM_BLOCKS))
+    weights = (paces * rng.lognormal(sigma=0.1, size=paces.shape)) ** -2
     times = [
-        np.sum(weights * _block_times(rng, speeds), axis=-1) * _process_effects(rng, shape) for _ in ("base", "change")
+        np.sum(weights * _block_times(rng, paces), axis=-1) * _process_effects(rng, shape) for _ in ("base", "change")
     ]
     degradations = np.log(times[1] / times[0])
     return standardised(degradations, variance=float(np.mean(degradations**2)))
@@ -204,7 +202,7 @@ NUM_BLOCKS = 8
 """Blocks of each revision in a pair; more only make noise within a pair smaller beside that of a process."""
 
 
-def _core_speeds(rng: np.random.Generator, shape: tuple[int, ...]) -> Degradations:
+def _paces(rng: np.random.Generator, shape: tuple[int, ...]) -> Degradations:
     """Time that the same work takes, by block: three times as long in spells of about four blocks, a sixth of the time."""
     switches = rng.random(shape) < np.where(np.arange(shape[-1]) == 0, 0.0, 0.25)
     spells = np.cumsum(switches, axis=-1, dtype=np.intp)
@@ -212,10 +210,10 @@ def _core_speeds(rng: np.random.Generator, shape: tuple[int, ...]) -> Degradatio
     return np.where(np.take_along_axis(is_slow, spells, axis=-1), 3.0, 1.0)
 
 
-def _block_times(rng: np.random.Generator, speeds: Degradations) -> Degradations:
+def _block_times(rng: np.random.Generator, paces: Degradations) -> Degradations:
     """Times of the calls of one revision: one block in a hundred has a rare call that takes as long as the others together."""
     return np.asarray(
-        speeds * rng.lognormal(sigma=0.02, size=speeds.shape) * np.where(rng.random(speeds.shape) < 0.01, 2.0, 1.0)
+        paces * rng.lognormal(sigma=0.02, size=paces.shape) * np.where(rng.random(paces.shape) < 0.01, 2.0, 1.0)
     )
 
 
